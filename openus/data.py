@@ -1,0 +1,173 @@
+"""The nouns. Frozen data, no behaviour beyond what follows from the fields themselves.
+
+    Card ──describes──▶ a source         Item ──decoded into──▶ Frame…        Rejection: a file or tail without frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role = Literal["pretrain", "held-out"]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file as its site serves it. What nobody has published is None."""
+
+    name: str
+    url: str | None = None
+    size_bytes: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    archive: str | None = None
+    """Kind of archive (`zip`, `rar`, `tar.gz` …), None for a plain file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a person or program gets a source."""
+
+    kind: str
+    """Protocol: zenodo, figshare, mendeley, kaggle-dataset, gdrive, github, tcia, girder, http, form …"""
+    url: str
+    ids: Mapping[str, str] = field(default_factory=dict)
+    gated: str = "none"
+    """none, login, licence-click or application."""
+    steps: tuple[str, ...] = ()
+    """What a person does by hand, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """The terms of a source, or of one item that is stricter than its source.
+
+    `name` is an SPDX identifier where there is one, else the source's own words, None where it states nothing.
+    The two permissions are True, False, or None for unknown.
+    """
+
+    name: str | None = None
+    commercial_use: bool | None = None
+    redistribution: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known of a source. Unknown is None, never a guess."""
+
+    slug: str
+    index: int | None
+    """1–46 in the OpenUS-46 list; None for extras and for a person's own archive."""
+    name: str
+    title: str
+    anatomy: str | None
+    """A word of `openus.anatomy.VOCABULARY`."""
+    species: str | None
+    subject: str | None
+    """in-vivo, ex-vivo, phantom or simulation."""
+    media: tuple[str, ...]
+    role: Role
+    licence: Licence
+    access: Access
+    anatomy_detail: str = ""
+    files: tuple[RemoteFile, ...] = ()
+    expected_images: int | None = None
+    """Pictures (or clips, for video sources) as published."""
+    expected_patients: int | None = None
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+    """What a user of the source should know: leaks, duplicates, label caveats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file (or one member of a file) that holds frames. Listing items reads no pixels.
+
+    `id` is the path from the dataset layout's own root (an optional top folder does not count) plus `#member`
+    inside a file; keys are made of it, so the same picture has the same key wherever a person unpacked it.
+    Patient, study and video are the source's own words here; namespacing and hashing happen in `build`.
+    """
+
+    id: str
+    path: str
+    """Relative to the source's folder, with `/`."""
+    member: str | None = None
+    patient: str | None = None
+    study: str | None = None
+    video: str | None = None
+    label: str | None = None
+    view: str | None = None
+    split: str | None = None
+    anatomy: str | None = None
+    """Only where it differs from the card's."""
+    spacing_mm: tuple[float | None, float | None] = (None, None)
+    """(x, y), millimetres per original pixel, where a table of the source says so."""
+    licence: Licence | None = None
+    """Only where it differs from the card's."""
+    masks: tuple[str, ...] = ()
+    """Paths of the masks that belong to this item, relative to the source's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of whom and what it shows (DICOM). Never written anywhere as it is: `build` hashes it.
+
+    patient: Patient ID (0010,0020) · issuer: Issuer of Patient ID (0010,0021) · study: Study Instance UID
+    (0020,000D) · body_part: Body Part Examined (0018,0015).
+    """
+
+    patient: str | None = None
+    issuer: str | None = None
+    study: str | None = None
+    body_part: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A rectangle in pixels of the decoded frame: left, top, width, height."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture. Decoders fill the first block, `normalise` the second.
+
+    pixels: uint8, (rows, columns) for gray or (rows, columns, 3) in RGB order; row 0 is nearest the probe as the
+    source shows it. Gray pictures stored in three equal channels are gray here.
+    """
+
+    pixels: Pixels
+    index: int | None = None
+    """0-based in its file; None for a still."""
+    spacing_mm: tuple[float | None, float | None] = (None, None)
+    """(x, y), millimetres per pixel of the decoded picture."""
+    header: Header = field(default_factory=Header)
+
+    crop: Crop | None = None
+    """What part of the decoded frame `pixels` now shows; None before `normalise`."""
+    sector_kind: str | None = None
+    """convex, phased, linear … None where undecided."""
+    has_text: bool | None = None
+    quality: str | None = None
+    """None for a usable frame, else the rule that it fails, e.g. `blank`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A file, or the tail of one, that yields no frame. One row of rejected.parquet."""
+
+    source: str
+    path: str
+    frame_index: int | None
+    stage: str
+    error: str
+    message: str

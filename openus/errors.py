@@ -1,0 +1,69 @@
+"""The error tree. Every error is one clear sentence plus a hint that says what to do next.
+
+    OpenusError                    exit code 1: the job failed
+    ├── UsageError                 exit code 2: the caller asked for something that cannot be
+    │   ├── ParamsError            a parameter file that does not fit; the message names the path
+    │   └── UnknownSource          a slug that names no source
+    ├── CorpusError                a corpus (shards, manifest, staging) that is not whole
+    └── FileError                  one input file that yields no frame; becomes a row of rejected.parquet
+        ├── DecodeError            corrupt, truncated, empty, or claiming impossible sizes
+        ├── UnsupportedMedium      a format, or a flavour of it, that no decoder here reads
+        ├── NotUltrasound          the file itself says that it is no ultrasound picture (MR, RF, label, tracker …)
+        └── UnreadableFile         the operating system would not give the bytes
+
+Library exceptions are translated into this tree at the border of `decode` and `storage` and nowhere else.
+"""
+
+from __future__ import annotations
+
+
+class OpenusError(Exception):
+    """A job that failed: `message` says what and where, `hint` what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(OpenusError):
+    """The caller asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class ParamsError(UsageError):
+    """A parameter file with an unknown key or a value of the wrong kind; names the path, e.g. `dedup.near`."""
+
+
+class UnknownSource(UsageError):
+    """A slug that names no source."""
+
+
+class CorpusError(OpenusError):
+    """A corpus whose shards, manifest or staging are not whole."""
+
+
+class FileError(OpenusError):
+    """One input file that yields no (further) frame."""
+
+
+class DecodeError(FileError):
+    """The bytes are corrupt, truncated, empty, or claim an impossible size."""
+
+
+class UnsupportedMedium(FileError):
+    """A format, or a flavour of it, that no decoder here reads."""
+
+
+class NotUltrasound(FileError):
+    """The file itself says that it is not an ultrasound picture."""
+
+
+class UnreadableFile(FileError):
+    """The operating system would not give the bytes (permission, input/output error)."""

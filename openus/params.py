@@ -1,0 +1,196 @@
+"""Every knob, as frozen dataclasses read strictly from YAML: an unknown key is an error that names its path.
+
+A parameter file may hold any part of `Params`; the rest is default. Inside the code these are plain dataclasses;
+pydantic stands only at the border.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from openus.data import Role
+from openus.errors import ParamsError
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class DecodeParams:
+    """Bounds on what a file may ask of this machine."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    max_pixels: int = 100_000_000
+    """Largest rows × columns of one frame; more is rejected before any pixel is allocated."""
+    max_frames: int = 100_000
+    timeout_s: float = 600.0
+    """Wall-clock limit of one file; a file that takes longer is rejected and tried again by the next run."""
+
+
+@dataclass(frozen=True)
+class NormaliseParams:
+    """How a decoded frame becomes the stored picture."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    longest_side: int = 512
+    """Larger pictures are reduced to it by area interpolation, aspect kept; smaller ones are never enlarged."""
+    sector_crop: bool = True
+    format: Literal["jpg", "png"] = "jpg"
+    jpeg_quality: int = 95
+
+
+@dataclass(frozen=True)
+class SelectParams:
+    """Which frames of a clip or volume are kept."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    redundant: float = 0.985
+    """A frame whose thumbnail correlates with the last kept one at least so much is `redundant-frame`."""
+    max_per_clip: int | None = 64
+    """More kept frames than that are thinned evenly (`over-cap`); None: no cap."""
+
+
+@dataclass(frozen=True)
+class DedupParams:
+    """When two frames are one picture. See `openus.dedup`."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    near: bool = True
+    candidate: float = 0.80
+    """Correlation of the coarse descriptors that makes a pair worth aligning."""
+    verdict: float = 0.95
+    """Correlation of the aligned thumbnails that makes a pair one picture."""
+
+
+@dataclass(frozen=True)
+class LeakageParams:
+    """What happens to pretrain frames that match a held-out one."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    drop: bool = True
+    """False keeps them, so that the gate fires: for tests of the gate, never for a corpus."""
+
+
+@dataclass(frozen=True)
+class ShardParams:
+    """How the corpus is cut into tar files."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    max_samples: int = 10_000
+    max_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SourceParams:
+    """Overrides for one source; None means the general value."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    decode: DecodeParams | None = None
+    normalise: NormaliseParams | None = None
+    select: SelectParams | None = None
+
+
+@dataclass(frozen=True)
+class LocalParams:
+    """A person's own archive, described. `pattern` runs over the relative path (re.search)."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    role: Role = "pretrain"
+    anatomy: str | None = None
+    species: str | None = "human"
+    subject: str | None = "in-vivo"
+    licence: str | None = None
+    commercial_use: bool | None = None
+    redistribution: bool | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    pattern: str | None = None
+    """Regular expression with any of the groups patient, study, video, label, view."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """All parameters of a build."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    seed: int = 0
+    held_out: tuple[str, ...] | None = None
+    """Slugs that are held out, in place of what the cards say; None: as the cards say."""
+    decode: DecodeParams = field(default_factory=DecodeParams)
+    normalise: NormaliseParams = field(default_factory=NormaliseParams)
+    select: SelectParams = field(default_factory=SelectParams)
+    dedup: DedupParams = field(default_factory=DedupParams)
+    leakage: LeakageParams = field(default_factory=LeakageParams)
+    shards: ShardParams = field(default_factory=ShardParams)
+    sources: Mapping[str, SourceParams] = field(default_factory=dict)
+    local: Mapping[str, LocalParams] = field(default_factory=dict)
+
+    def for_source(self, slug: str) -> Params:
+        """These parameters with the overrides of `slug` in force."""
+        override = self.sources.get(slug)
+        if override is None:
+            return self
+        return replace(
+            self,
+            decode=override.decode or self.decode,
+            normalise=override.normalise or self.normalise,
+            select=override.select or self.select,
+        )
+
+
+def from_mapping(value: Mapping[str, Any] | None, where: str = "parameters") -> Params:
+    """Params out of plain data, strictly. Raises ParamsError naming the path of what does not fit."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Params).validate_python(dict(value or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        what = "unknown key" if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") else first["msg"]
+        raise ParamsError(f"{where}: {path}: {what}.", "docs/parameters.md lists every key.") from error
+
+
+def from_yaml(path: Path | None, extra: frozenset[str] = frozenset()) -> Params:
+    """Params of a YAML file (None: the defaults). Top-level keys in `extra` belong to others and are left out.
+
+    Raises ParamsError when the file is missing, not YAML, or does not fit.
+    """
+    if path is None:
+        return Params()
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror or error}.", "Name a readable parameter file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not YAML: {error}.", "Mend the file.") from error
+    if value is not None and not isinstance(value, dict):
+        raise ParamsError(f"{path} holds no mapping.", "A parameter file is `section: {key: value}`.")
+    return from_mapping({k: v for k, v in (value or {}).items() if k not in extra}, where=str(path))
+
+
+def to_mapping(params: Params) -> dict[str, Any]:
+    """Plain data of the parameters, as build.json shows them."""
+    value: dict[str, Any] = json.loads(json.dumps(asdict(params)))
+    return value
+
+
+def digest(*parts: Any) -> str:
+    """16 hex digits that change when any of the (dataclass or plain) parts does."""
+    plain = [asdict(p) if hasattr(p, "__dataclass_fields__") else p for p in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

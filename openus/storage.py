@@ -1,0 +1,83 @@
+"""Files, once: sorted listing, atomic writing, hashing.
+
+Every writer of openus goes through here: write aside, fsync, rename. Local paths for now; this is the one module
+that object storage will change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from openus.errors import CorpusError
+
+
+def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Every regular file below `root`, as sorted relative paths with `/`, and the folders that could not be listed.
+
+    Returns (paths, [(folder, reason)…]). Links to folders are not followed (they may lead in circles); links to
+    files count as the files they lead to. Sorting is by code point, so it is the same everywhere.
+    """
+    paths: list[str] = []
+    unlisted: list[tuple[str, str]] = []
+
+    def failed(error: OSError) -> None:
+        folder = Path(error.filename).relative_to(root).as_posix() if error.filename else "."
+        unlisted.append((folder, error.strerror or str(error)))
+
+    for folder, _, names in os.walk(root, onerror=failed):
+        base = Path(folder).relative_to(root)
+        for name in names:
+            full = Path(folder) / name
+            if full.is_file() or not full.exists():  # a dangling link is a file that cannot be read
+                paths.append((base / name).as_posix())
+    return sorted(paths), sorted(unlisted)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under `path` whole, or not at all.
+
+    The bytes go to a hidden neighbour, are fsynced, and renamed over `path` when the block ends without an error.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise CorpusError(
+            f"{path} could not be written: {error.strerror or error}.", "Free some room or choose another folder."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8 under `path`, atomically."""
+    with atomic(path) as file:
+        file.write(text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left aside in `folder`."""
+    for left in folder.glob(".*.part"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
