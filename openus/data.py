@@ -1,6 +1,6 @@
 """The nouns. Frozen data, no behaviour beyond what follows from the fields themselves.
 
-    Card ──describes──▶ a source         Item ──decoded into──▶ Frame…        Rejection: a file or tail without frames
+Card ──describes──▶ a source         Item ──decoded into──▶ Frame…        Rejection: a file or tail without frames
 """
 
 from __future__ import annotations

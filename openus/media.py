@@ -13,7 +13,7 @@ FAMILY: dict[str, str] = {
     "png": "image", "jpg": "image", "bmp": "image", "tiff": "image", "webp": "image",
     "dicom": "dicom", "dicomdir": "dicom",
     "nifti": "volume", "mha": "volume", "nrrd": "volume",
-    "mp4": "video", "mov": "video", "avi": "video", "mpeg": "video", "webm": "video", "gif": "video",
+    "mp4": "video", "mov": "video", "avi": "video", "mpeg": "video", "webm": "video", "wmv": "video", "gif": "video",
     "hdf5": "array", "mat": "array", "npy": "array",
 }  # fmt: skip
 """Format -> family. `array` has no decoder of its own: its files need an adapter that knows their members."""
@@ -59,6 +59,8 @@ def sniff(path: Path) -> str | None:
 
 def sniff_bytes(first: bytes, name: str = "") -> str | None:
     """The format of `first`, a file's first bytes (4,096 are enough). `name` only settles gzip and old headers."""
+    if first[128:132] == b"DICM":  # before all others: a preamble may be another format's header (TIFF, PS3.10 7.1)
+        return "dicomdir" if _MEDIA_DIRECTORY in first else "dicom"
     if first.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if first.startswith(b"\xff\xd8\xff"):
@@ -118,6 +120,8 @@ def _is_metaimage(first: bytes) -> bool:
     return b"ObjectType" in keys or (b"NDims" in keys and b"DimSize" in keys)
 
 
+_MEDIA_DIRECTORY = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"
+"""Media Storage SOP Class UID (0002,0002) of a DICOMDIR: Media Storage Directory Storage (PS3.4 B.5, PS3.10 8)."""
 _EXPLICIT_VRS = {
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"OB", b"OF", b"OW",
     b"PN", b"SH", b"SL", b"SQ", b"SS", b"ST", b"TM", b"UI", b"UL", b"UN", b"US", b"UT",
@@ -125,10 +129,7 @@ _EXPLICIT_VRS = {
 
 
 def _dicom(first: bytes) -> str | None:
-    """`dicom`, `dicomdir` or None; a data set without preamble must begin with a low group's plausible element."""
-    if first[128:132] == b"DICM":
-        # Media Storage Directory Storage, PS3.4 B.5 / PS3.10
-        return "dicomdir" if b"1.2.840.10008.1.3.10\0" in first or b"1.2.840.10008.1.3.10\x00" in first else "dicom"
+    """`dicom` or None: a data set without preamble must begin with a low group's plausible element."""
     if len(first) < 16 or first[1] != 0 or first[0] not in (0x02, 0x04, 0x08):
         return None
     element = int.from_bytes(first[2:4], "little")

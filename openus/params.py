@@ -64,10 +64,13 @@ class DedupParams:
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     near: bool = True
-    candidate: float = 0.80
-    """Correlation of the coarse descriptors that makes a pair worth aligning."""
-    verdict: float = 0.95
-    """Correlation of the aligned thumbnails that makes a pair one picture."""
+    """False: only pictures with equal pixels match."""
+    candidate: float = 0.60
+    """Cosine of the coarse descriptors that makes a pair worth aligning."""
+    neighbours: int = 32
+    """At most so many candidates of each picture are aligned, the most similar first."""
+    verdict: float = 0.80
+    """Correlation of the aligned local structures that makes a pair one picture."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,399 @@
+"""The command line: parse, call, print. No logic. Errors become one sentence on standard error and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from openus import __version__
+from openus.errors import OpenusError, UsageError
+
+if TYPE_CHECKING:
+    from openus.data import Card
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+PATH = click.Path(path_type=Path)
+
+
+class Command(click.Command):
+    """A command whose OpenusErrors are one sentence, not a traceback (unless `--debug`)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; translate errors into exit codes."""
+        try:
+            return super().invoke(ctx)
+        except OpenusError as error:
+            if ctx.find_root().params.get("debug"):
+                raise
+            click.echo(f"openus: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("openus: stopped; run the same command again to go on.", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            ctx.exit(1)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.find_root().params.get("debug"):
+                raise
+            click.echo(f"openus: {type(error).__name__}: {error} This is unexpected: run it with --debug.", err=True)
+            ctx.exit(1)
+
+
+class Group(click.Group):
+    """The commands, in the order of work."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="openus")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Turn scattered public ultrasound data, and your own, into one corpus that can be trained on and defended."""
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"openus: {record.getMessage()}", err=True)
+
+    logger = logging.getLogger("openus")
+    logger.handlers = [Handler(logging.WARNING)]
+    logger.propagate = False
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+@main.command("list")
+@AS_JSON
+def list_command(as_json: bool) -> None:
+    """List the sources: what they are, how to get them, what one may do with them."""
+    from openus import sources
+
+    cards = [sources.load(slug).card for slug in sources.slugs()]
+    if as_json:
+        _print_json({"sources": [_listed(card) for card in cards]})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("#", "slug", "name", "anatomy", "media", "access", "licence", "pass on", "commercial", "images",
+                 "bytes", "role", "status"):  # fmt: skip
+        table.add_column(name, overflow="fold")
+    for card in cards:
+        row = _listed(card)
+        table.add_row(
+            *(
+                _word(value)
+                for value in (
+                    row["index"], row["slug"], row["title"], row["anatomy"], " ".join(row["media"]), row["access"],
+                    row["licence"], row["redistribution"], row["commercial_use"], row["expected_images"],
+                    row["bytes"], row["role"], row["status"],
+                )
+            )
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 220).print(table)
+
+
+def _word(value: Any) -> str:
+    """A card's value as a person reads it: unknown is `?`."""
+    if value is None:
+        return "?"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _listed(card: Card) -> dict[str, Any]:
+    """One row of `list`."""
+    sizes = [file.size_bytes for file in card.files]
+    return {
+        "slug": card.slug, "index": card.index, "name": card.name, "title": card.title, "anatomy": card.anatomy,
+        "media": list(card.media), "role": card.role, "access": card.access.kind, "gated": card.access.gated,
+        "licence": card.licence.name, "redistribution": card.licence.redistribution,
+        "commercial_use": card.licence.commercial_use, "expected_images": card.expected_images,
+        "bytes": None if not sizes or None in sizes else sum(size or 0 for size in sizes), "status": "adapter",
+    }  # fmt: skip
+
+
+@main.command()
+@click.argument("slug")
+@AS_JSON
+def info(slug: str, as_json: bool) -> None:
+    """Show one source's whole card, and how to get it."""
+    from dataclasses import asdict
+
+    from openus import sources
+
+    card = sources.load(slug).card
+    if as_json:
+        _print_json(asdict(card))
+        return
+    access = card.access
+    lines = [
+        f"{card.title}",
+        f"  slug            {card.slug}" + (f" (number {card.index} of OpenUS-46)" if card.index else " (an extra)"),
+        f"  shows           {_word(card.anatomy)}: {card.anatomy_detail}" if card.anatomy_detail else
+        f"  shows           {_word(card.anatomy)}",
+        f"  subject         {_word(card.species)}, {_word(card.subject)}",
+        f"  media           {', '.join(card.media)}",
+        f"  images          {_word(card.expected_images)} as published",
+        f"  patients        {_word(card.expected_patients)}",
+        f"  role            {card.role}",
+        f"  licence         {_word(card.licence.name)}",
+        f"  pass on         {_word(card.licence.redistribution)}    commercial use  {_word(card.licence.commercial_use)}",
+        f"  from            {access.url} ({access.kind}; gated: {access.gated})",
+        "How to get it",
+        *(f"  {number}. {step}" for number, step in enumerate(access.steps, start=1)),
+        f"  Then put it under DIR/{card.slug}/ and name DIR with --root.",
+    ]  # fmt: skip
+    if card.files:
+        lines.append("Files")
+        for file in card.files:
+            size = "? bytes" if file.size_bytes is None else f"{file.size_bytes} bytes"
+            check = (
+                f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else "no checksum published"
+            )
+            lines.append(f"  {file.name} ({size}, {check})")
+    if card.notes:
+        lines += ["Mind", *(f"  - {note}" for note in card.notes)]
+    if card.citation:
+        lines += ["Cite", card.citation]
+    click.echo("\n".join(lines))
+
+
+def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    """`NAME=PATH` options as a mapping."""
+    found: dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals or not name or not path:
+            raise click.BadParameter(f"{value!r} is not NAME=PATH")
+        if name in found:
+            raise click.BadParameter(f"{name} is named twice")
+        found[name] = Path(path)
+    return found
+
+
+@main.command("build-shards")
+@click.argument("slugs", nargs=-1, metavar="[SLUG]...")
+@click.option("--root", type=PATH, help="Folder that holds <slug>/ for each downloaded source.")
+@click.option("--out", type=PATH, required=True, help="Folder for the corpus.")
+@click.option("--local", "own", multiple=True, metavar="NAME=PATH", callback=_own, help="Add an archive of your own.")
+@click.option("--params", "params_file", type=PATH, help="YAML file with any part of the parameters.")
+@click.option("--staging", type=PATH, help="Folder for decoded frames, kept between runs.  [default: OUT.staging]")
+@click.option("--adjudicated", type=PATH, help="CSV a,b,verdict: your word on pairs (same or different).")
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one per core]")
+@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Where work runs.")
+@click.option("--seed", type=int, help="Seed of the shuffle, in place of the parameter file's.")
+@AS_JSON
+def build_shards(
+    slugs: tuple[str, ...],
+    root: Path | None,
+    out: Path,
+    own: dict[str, Path],
+    params_file: Path | None,
+    staging: Path | None,
+    adjudicated: Path | None,
+    workers: int | None,
+    engine: str,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Build a corpus of WebDataset shards with a Parquet manifest out of raw folders.
+
+    Without SLUG every known source below --root is taken. Resumes: what was decoded before is not decoded again.
+    """
+    import os
+    from dataclasses import replace
+
+    from openus import build
+    from openus.params import from_yaml
+
+    parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
+    if seed is not None:
+        parameters = replace(parameters, seed=seed)
+    if root is None and not own:
+        raise UsageError("There is nothing to build from.", "Name a folder with --root or --local NAME=PATH.")
+    chosen, unknown = build.choose(root, slugs, own, parameters)
+    for name in unknown:
+        click.echo(f"openus: {root}/{name} names no source and is left out (yours? --local NAME=PATH).", err=True)
+    salt = build.salt_from()
+    if salt.is_default and own:
+        click.echo(
+            "openus: patients of your archives are hashed under the public default key; set OPENUS_SALT to a secret "
+            "of your own before you pass anything on.", err=True,
+        )  # fmt: skip
+    with _progress() as progress:
+        result = build.build(
+            chosen,
+            out,
+            staging or out.with_name(out.name + ".staging"),
+            parameters,
+            salt=salt,
+            workers=workers or os.cpu_count() or 1,
+            adjudicated=adjudicated,
+            progress=progress,
+        )
+    empty = [slug for slug, count in result["sources"].items() if count["seen"] == 0]
+    for slug in empty:
+        click.echo(f"openus: {slug}: no picture was found in its folder.", err=True)
+    _print_json(result) if as_json else _print_counts(result, out)
+    if set(empty) & set(slugs):
+        raise click.exceptions.Exit(1)
+
+
+def _print_counts(result: dict[str, Any], out: Path) -> None:
+    """The table of a build."""
+    width = max([len(slug) for slug in result["sources"]] + [6])
+    click.echo(f"{'source':{width}}  {'seen':>7}  {'kept':>7}  {'dropped':>7}  {'rejected':>8}  why dropped")
+    for slug, count in result["sources"].items():
+        why = ", ".join(f"{reason} {n}" for reason, n in count["dropped"].items())
+        dropped = sum(count["dropped"].values())
+        click.echo(
+            f"{slug:{width}}  {count['seen']:7}  {count['kept']:7}  {dropped:7}  {count['rejected']:8}  {why}".rstrip()
+        )
+    packed, curated = result["stages"]["pack"], result["stages"]["curate"]
+    click.echo(
+        f"{packed['samples']} samples in {packed['shards']} shards under {out}/shards; "
+        f"{curated['decoded_frames']} frames of {curated['decoded_files']} files decoded in "
+        f"{curated['wall_s']:.1f} s, {curated['reused_files']} files reused."
+    )
+    click.echo(f"manifest: {out}/manifest.parquet   rejected: {out}/rejected.parquet   counts: {out}/build.json")
+
+
+class _progress:  # noqa: N801 - used as a function
+    """Progress of a build: a bar on a terminal, a line every ten seconds elsewhere, all on standard error."""
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        import time
+
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._last = time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )  # fmt: skip
+            self._bar.start()
+        return self._report
+
+    def _report(self, source: str, done: int, total: int) -> None:
+        import time
+
+        if self._bar is not None:
+            if source not in self._tasks:
+                self._tasks[source] = self._bar.add_task(source, total=total)
+            self._bar.update(self._tasks[source], completed=done)
+        elif done == total or time.monotonic() - self._last >= 10:
+            self._last = time.monotonic()
+            click.echo(f"openus: {source}: {done} of {total} files", err=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@main.command()
+@click.argument("out", type=PATH)
+@AS_JSON
+def verify(out: Path, as_json: bool) -> None:
+    """Re-read every shard of the corpus OUT against its manifest."""
+    from dataclasses import asdict
+
+    from openus.shards.verify import verify as run
+
+    verdict = run(out)
+    if as_json:
+        errors = [asdict(fault) for fault in verdict.faults]
+        _print_json({"ok": verdict.ok, "shards": verdict.shards, "samples": verdict.samples, "errors": errors})
+    else:
+        for fault in verdict.faults:
+            click.echo(f"{fault.shard}{' ' + fault.key if fault.key else ''}: {fault.error}")
+        click.echo(f"{verdict.samples} samples in {verdict.shards} shards: {'whole' if verdict.ok else 'NOT whole'}.")
+    if not verdict.ok:
+        raise click.exceptions.Exit(1)
+
+
+@main.command("check-leakage")
+@click.option("--pretrain", type=PATH, help="Manifest, folder of shards, or folder of pictures that is trained on.")
+@click.option("--held-out", type=PATH, help="Manifest, folder of shards, or folder of pictures that is held out.")
+@click.option("--split", type=PATH, help="Audit this split file of one corpus instead.")
+@click.option("--adjudicated", type=PATH, help="CSV a,b,verdict: your word on pairs (same or different).")
+@click.option("--params", "params_file", type=PATH, help="YAML file with any part of the parameters.")
+@click.option("--html", type=PATH, help="Write the findings as a page with the pairs side by side.")
+@AS_JSON
+def check_leakage(
+    pretrain: Path | None,
+    held_out: Path | None,
+    split: Path | None,
+    adjudicated: Path | None,
+    params_file: Path | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Prove that nothing held out is trained on; exit 1 when anything leaks.
+
+    The pictures of both sides are read and fingerprinted again. When both name one manifest, its role column parts it.
+    """
+    from openus import leakage
+    from openus.dedup.adjudicate import adjudications
+    from openus.params import from_yaml
+    from openus.storage import write_text
+
+    parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
+    if split is not None:
+        if pretrain and held_out and pretrain != held_out:
+            raise UsageError("--split audits one corpus, but two are named.", "Name it once, as --pretrain.")
+        if not (pretrain or held_out):
+            raise UsageError("--split needs the corpus that it splits.", "Name it as --pretrain.")
+        left = right = leakage.read_side(pretrain or held_out or Path())
+        findings = leakage.audit_split(left, split, parameters.dedup)
+    else:
+        if pretrain is None or held_out is None:
+            raise UsageError("It needs two sides.", "Name --pretrain and --held-out.")
+        left, right = leakage.sides(pretrain, held_out)
+        findings = leakage.check(left, right, parameters.dedup, adjudications(adjudicated) if adjudicated else None)
+    if html is not None:
+        write_text(html, leakage.page(findings, left, right))
+    if as_json:
+        _print_json(findings.as_json())
+    else:
+        for note in findings.notes:
+            click.echo(f"note: {note}", err=True)
+        for leak in findings.leaks:
+            click.echo(f"{leak.rule:8}  {leak.pretrain_key}  {leak.held_out_key or '-'}  {leak.detail}")
+        what = "nothing leaks" if findings.ok else f"{len(findings.leaks)} findings"
+        click.echo(f"{findings.pretrain} pictures against {findings.held_out} held out: {what}.")
+    if not findings.ok:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option("--seed", type=int, default=0, show_default=True)
+def sample(folder: Path, seed: int) -> None:
+    """Write a small synthetic corpus in the sources' real on-disk layouts (phantoms, clearly marked)."""
+    from openus import sample as module
+
+    written = module.write(folder, seed)
+    click.echo(f"{written} files of synthetic sources under {folder}; build them with")
+    click.echo(f"  openus build-shards --root {folder} --out corpus " + module.local_options(folder))

@@ -1,0 +1,87 @@
+"""One decoder per family of media, one entry: `frames`.
+
+Every decoder yields upright pictures, (rows, columns) gray or (rows, columns, 3) RGB, uint8, row 0 nearest the probe
+as the source shows it, and raises nothing but the `FileError`s of `openus.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from openus.data import Frame
+from openus.errors import DecodeError, FileError, NotUltrasound, UnsupportedMedium
+from openus.media import FAMILY, head, sniff_bytes, suffix_format
+from openus.params import DecodeParams
+
+__all__ = ["frames", "versions"]
+
+
+def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
+    """The pictures of one file in their order, streamed.
+
+    The format is what the first bytes say; the suffix is not believed. A still yields one frame with index None.
+
+    Raises:
+        UnreadableFile: the operating system would not give the bytes.
+        UnsupportedMedium: a format that no decoder here reads.
+        NotUltrasound: the file says itself that it is no ultrasound picture.
+        DecodeError: broken bytes or impossible sizes. When a tail is lost, the frames before it come first.
+    """
+    first = head(path)
+    kind = sniff_bytes(first, path.name)
+    if not first:
+        raise DecodeError(f"{path.name} is empty (0 bytes).", "Fetch or copy it again.")
+    if kind is None:
+        pretended = suffix_format(path.name)
+        claim = f"pretends to be {pretended} but its first bytes are not" if pretended else "is no known medium"
+        raise UnsupportedMedium(f"{path.name} {claim}.", "Check that it was downloaded whole and is what it says.")
+    try:
+        yield from _dispatch(path, kind, params)
+    except (FileError, GeneratorExit):
+        raise
+    except MemoryError as error:
+        raise DecodeError(f"{path.name}: too large for this machine's memory.", "Lower decode.max_pixels.") from error
+    except Exception as error:  # the border: whatever a library throws at broken bytes is one file's failure
+        raise DecodeError(f"{path.name}: {type(error).__name__}: {error}.", "The file is probably damaged.") from error
+
+
+def _dispatch(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+    """The frames of a file whose format is known. Imports only the decoder that is needed."""
+    family = FAMILY.get(kind)
+    if kind == "dicomdir":
+        raise NotUltrasound(f"{path.name} is a DICOMDIR: it names other files and holds no picture.")
+    if family == "image":
+        from openus.decode import image
+
+        return image.frames(path, kind, params)
+    if family == "dicom":
+        from openus.decode import dicom
+
+        return dicom.frames(path, params)
+    if family == "volume":
+        from openus.decode import volume
+
+        return volume.frames(path, kind, params)
+    if family == "video":
+        from openus.decode import video
+
+        return video.frames(path, kind, params)
+    raise UnsupportedMedium(
+        f"{path.name} is {kind}: its members have no common layout.", "Write an adapter that names the members."
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries whose change may change decoded bytes, by name."""
+    import importlib.metadata as metadata
+
+    import av
+
+    names = (
+        "numpy", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls",
+        "SimpleITK", "nibabel", "av",
+    )  # fmt: skip
+    found = {name: metadata.version(name) for name in names}
+    libav = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}
+    return {**found, "ffmpeg": str(av.ffmpeg_version_info), **libav}

@@ -1,0 +1,309 @@
+"""DICOM: still and multi-frame ultrasound objects, native or encapsulated, streamed frame by frame.
+
+The object must say that it is ultrasound: Modality (0008,0060), or, where that is absent, its SOP class.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from openus.data import Frame, Header, Pixels
+from openus.decode import jpeg_plugin
+from openus.decode.dicom_frames import (
+    Layout,
+    Lost,
+    PixelElement,
+    encapsulated,
+    fragment_spans,
+    layout,
+    native,
+    pixel_element,
+)
+from openus.decode.dicom_tone import tone
+from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
+from openus.params import DecodeParams
+
+MODALITIES = ("US", "IVUS")
+SOP_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.3",  # Ultrasound Multi-frame Image Storage (retired)
+    "1.2.840.10008.5.1.4.1.1.3.1",
+    "1.2.840.10008.5.1.4.1.1.6",  # Ultrasound Image Storage (retired)
+    "1.2.840.10008.5.1.4.1.1.6.1",
+    "1.2.840.10008.5.1.4.1.1.6.2",  # Enhanced US Volume Storage
+)
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_VIDEO_PREFIX = "1.2.840.10008.1.2.4.10"
+"""MPEG-2, MPEG-4 AVC and HEVC transfer syntaxes: .100 to .108 and their fragmentable twins (PS3.5 10)."""
+_TWO_D, _TISSUE, _CENTIMETRES = 1, 1, 3
+"""Region Spatial Format (0018,6012), Region Data Type (0018,6014), Physical Units (0018,6024) (PS3.3 C.8.5.5.1)."""
+_STREAM_SYNTAX = {0xC3: "1.2.840.10008.1.2.4.70", 0xF7: "1.2.840.10008.1.2.4.80"}
+
+
+def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
+    """The frames of an ultrasound object with its spacing and its header; index None for a single frame.
+
+    Raises NotUltrasound for other modalities and objects without picture, UnsupportedMedium for a transfer syntax
+    that nothing here reads, DecodeError for broken, oversized or cut pixel data (after the frames before the cut).
+    """
+    with path.open("rb") as raw:
+        file = _inflated(path, raw, params)
+        dataset = _header_of(path, file)
+        _check_ultrasound(path, dataset)
+        element = _element_of(path, dataset, file)
+        try:
+            form = layout(dataset)
+        except ValueError as error:
+            raise DecodeError(f"{path.name}: its header cannot be: {error}.") from error
+        declared = _declared(dataset)
+        _check_bounds(path, form, declared, params)
+        spacing, header = pixel_spacing(dataset, form), header_of(dataset)
+        single = declared == 1
+        count = 0
+        try:
+            for pixels in _pictures(path, file, dataset, element, form, params):
+                if count >= params.max_frames:
+                    raise Lost(f"decode.max_frames is {params.max_frames}")
+                yield Frame(pixels, None if single and count == 0 else count, spacing, header)
+                count += 1
+        except Lost as error:
+            raise DecodeError(_tail(path, count, declared, str(error)), "Fetch or copy it again.") from error
+        if count < declared:
+            raise DecodeError(_tail(path, count, declared, "the pixel data end there"), "Fetch or copy it again.")
+
+
+def _tail(path: Path, count: int, declared: int, reason: str) -> str:
+    return f"{path.name}: {count} of {declared} declared frames came: {reason}."
+
+
+def _header_of(path: Path, file: BinaryIO) -> FileDataset:
+    """All elements before the pixel data; the file is left at the next element."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dcmread(file, stop_before_pixels=True, force=True)
+    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        raise DecodeError(f"{path.name}: its DICOM header is damaged ({error}).", "Fetch or copy it again.") from error
+
+
+def _inflated(path: Path, raw: BinaryIO, params: DecodeParams) -> BinaryIO:
+    """The file itself; of the deflated syntax (PS3.5 A.5) its inflated data set, bounded in size, without file meta."""
+    head = raw.read(2048)
+    raw.seek(0)
+    if head[128:132] != b"DICM" or DEFLATED.encode() not in head or head[132:138] != b"\x02\0\0\0UL":
+        return raw
+    raw.seek(144 + int.from_bytes(head[140:144], "little"))
+    bound = 8 * params.max_pixels
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflate.decompress(raw.read(), bound)
+    except zlib.error as error:
+        raise DecodeError(f"{path.name}: its deflated data set is damaged ({error}).") from error
+    if inflate.unconsumed_tail:
+        raise DecodeError(f"{path.name} inflates to more than {bound:,} bytes.", "Raise decode.max_pixels if it is true.")
+    return io.BytesIO(data)
+
+
+def _check_ultrasound(path: Path, dataset: Dataset) -> None:
+    modality = str(dataset.get("Modality") or "").strip().upper()
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    if modality and modality not in MODALITIES:
+        raise NotUltrasound(f"{path.name}: its modality is {modality}, not US.")
+    if not modality and sop_class not in SOP_CLASSES:
+        name = UID(sop_class).name if sop_class else "no SOP class"
+        raise NotUltrasound(f"{path.name} states no modality and is no ultrasound object ({name}).")
+
+
+def _element_of(path: Path, dataset: FileDataset, file: BinaryIO) -> PixelElement:
+    """The Pixel Data element. Raises NotUltrasound where an object never had any, DecodeError where it is lost."""
+    implicit, little = dataset.original_encoding
+    element = pixel_element(file, implicit=bool(implicit), big_endian=little is False)
+    if element is not None:
+        return element
+    if "Rows" not in dataset:
+        raise NotUltrasound(f"{path.name} holds no picture (no pixel data, no rows or columns).")
+    raise DecodeError(f"{path.name}: its pixel data are missing.", "It is probably cut: fetch or copy it again.")
+
+
+def _declared(dataset: Dataset) -> int:
+    """Number of Frames (0028,0008); 1 where it is absent or no number."""
+    try:
+        return max(1, int(dataset.get("NumberOfFrames") or 1))
+    except (TypeError, ValueError):
+        return 1
+
+
+def _check_bounds(path: Path, form: Layout, declared: int, params: DecodeParams) -> None:
+    if form.rows * form.columns > params.max_pixels:
+        raise DecodeError(
+            f"{path.name} claims {form.columns} x {form.rows} pixels.", f"decode.max_pixels is {params.max_pixels:,}."
+        )
+    if declared > params.max_frames:
+        raise DecodeError(f"{path.name} claims {declared:,} frames.", f"decode.max_frames is {params.max_frames:,}.")
+
+
+def _pictures(
+    path: Path, file: BinaryIO, dataset: FileDataset, element: PixelElement, form: Layout, params: DecodeParams
+) -> Iterator[Pixels]:
+    """8-bit gray or RGB pictures of the pixel data."""
+    syntax = str(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID", "") or "")
+    if syntax.startswith(_VIDEO_PREFIX):
+        yield from _clip(path, file, params)
+        return
+    try:
+        shown = tone(dataset, form)
+    except (ValueError, KeyError, AttributeError, IndexError) as error:
+        raise DecodeError(f"{path.name}: its palette is damaged ({error}).") from error
+    if element.length is not None:
+        for values in native(file, element, form):
+            yield shown(values, form.photometric)
+        return
+    syntax = syntax if UID(syntax).is_valid and syntax and UID(syntax).is_encapsulated else _guess(path, file)
+    jpeg_plugin.install()
+    try:
+        stream = encapsulated(file, syntax, form, _declared(dataset), _extended_offsets(dataset))
+        for values, photometric in stream:
+            yield shown(values, photometric)
+    except NotImplementedError as error:
+        raise UnsupportedMedium(f"{path.name}: {error}.") from error
+
+
+def _guess(path: Path, file: BinaryIO) -> str:
+    """The transfer syntax of encapsulated pixel data that names none, by the first stream's own header."""
+    at = file.tell()
+    spans = list(itertools.islice(fragment_spans(file), 2))
+    if len(spans) == 2:
+        file.seek(spans[1][1])
+        start = file.read(min(spans[1][2], 1 << 16))
+        file.seek(at)
+        if start[:4] == b"\xff\x4f\xff\x51":
+            return "1.2.840.10008.1.2.4.91"
+        try:
+            return _STREAM_SYNTAX.get(jpeg_plugin.read_header(start).process, "1.2.840.10008.1.2.4.50")
+        except ValueError:
+            pass
+    raise UnsupportedMedium(f"{path.name}: compressed pixel data of an unnamed transfer syntax.")
+
+
+def _extended_offsets(dataset: Dataset) -> frozenset[int]:
+    """Extended Offset Table (7FE0,0001), 64-bit offsets of the frames from the first fragment; empty without."""
+    table = dataset.get("ExtendedOffsetTable")
+    return frozenset(struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8])) if table else frozenset()
+
+
+def _clip(path: Path, file: BinaryIO, params: DecodeParams) -> Iterator[Pixels]:
+    """Pictures of a video transfer syntax: its fragments, spliced, are one stream for FFmpeg."""
+    from openus.decode import video
+
+    spans = [(start, length) for _, start, length in fragment_spans(file)]
+    try:
+        yield from video.pictures_of(path, Spliced(file, spans[1:]), params)
+    except video.FAULTS as error:
+        raise Lost(str(error)) from error
+
+
+class Spliced(io.RawIOBase):
+    """Pieces of a file, (start, length) each, as one seekable file."""
+
+    def __init__(self, file: BinaryIO, spans: list[tuple[int, int]]) -> None:
+        self._file, self._spans, self._at = file, spans, 0
+        self._size = sum(length for _, length in spans)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As files do."""
+        self._at = max(0, (0, self._at, self._size)[whence] + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """As files do."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """As files do: at most to the end of the piece at hand."""
+        begin = 0
+        for start, length in self._spans:
+            if self._at < begin + length:
+                within = self._at - begin
+                self._file.seek(start + within)
+                data = self._file.read(min(len(buffer), length - within))
+                buffer[: len(data)] = data
+                self._at += len(data)
+                return len(data)
+            begin += length
+        return 0
+
+
+def header_of(dataset: Dataset) -> Header:
+    """Who and what the object says it shows, stripped, None where the element is absent."""
+
+    def text(keyword: str) -> str | None:
+        if keyword not in dataset:
+            return None
+        value: Any = dataset.get(keyword)
+        return "" if value is None else str(value).strip(" \0")
+
+    return Header(text("PatientID"), text("IssuerOfPatientID"), text("StudyInstanceUID"), text("BodyPartExamined"))
+
+
+def pixel_spacing(dataset: Dataset, form: Layout) -> tuple[float | None, float | None]:
+    """(x, y) millimetres a pixel, (None, None) where the object does not say.
+
+    First the largest two-dimensional region, tissue before others, of Sequence of Ultrasound Regions (0018,6011)
+    (PS3.3 C.8.5.5) whose Physical Delta X and Y are centimetres; a region that reaches beyond the picture belongs to
+    a picture that was resized since, and is no use. Else Pixel Spacing (0028,0030), else Imager Pixel Spacing
+    (0018,1164), both row distance first.
+    """
+    for across, down in (_region_spacing(dataset, form), _pair(dataset, "PixelSpacing"), _pair(dataset, "ImagerPixelSpacing")):
+        if across is not None:
+            return across, down
+    return None, None
+
+
+def _region_spacing(dataset: Dataset, form: Layout) -> tuple[float | None, float | None]:
+    best: tuple[tuple[bool, int], tuple[float, float]] | None = None
+    for region in dataset.get("SequenceOfUltrasoundRegions") or ():
+        try:
+            if (int(region.RegionSpatialFormat), int(region.PhysicalUnitsXDirection)) != (_TWO_D, _CENTIMETRES):
+                continue
+            if int(region.PhysicalUnitsYDirection) != _CENTIMETRES:
+                continue
+            left, top = int(region.RegionLocationMinX0), int(region.RegionLocationMinY0)
+            right, bottom = int(region.RegionLocationMaxX1), int(region.RegionLocationMaxY1)
+            spacing = abs(float(region.PhysicalDeltaX)) * 10, abs(float(region.PhysicalDeltaY)) * 10
+        except (AttributeError, TypeError, ValueError):
+            continue
+        if right > form.columns or bottom > form.rows or not all(0 < value < math.inf for value in spacing):
+            continue
+        rank = region.get("RegionDataType") == _TISSUE, (right - left) * (bottom - top)
+        if best is None or rank > best[0]:
+            best = rank, spacing
+    return best[1] if best else (None, None)
+
+
+def _pair(dataset: Dataset, keyword: str) -> tuple[float | None, float | None]:
+    """(x, y) of an element that holds row distance\\column distance, (None, None) when it does not."""
+    try:
+        down, across = (float(value) for value in dataset.get(keyword) or ())
+    except (TypeError, ValueError):
+        return None, None
+    return (across, down) if 0 < across < math.inf and 0 < down < math.inf else (None, None)

@@ -1,0 +1,91 @@
+"""From stored DICOM samples to 8-bit gray or RGB: colour spaces, palettes, and the gray scale.
+
+Gray scale (PS3.3 C.11): stored values, sign and bits corrected → Rescale Slope and Intercept → for more than 8 bits
+stored the first window (Window Center and Width) where there is one, else the whole range of Bits Stored → 0 to 255 →
+inverted for MONOCHROME1. Pictures of 8 bits are taken as they are: what a window would clip there is picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from openus.data import Pixels
+from openus.decode.dicom_frames import Layout
+from openus.decode.pixels import collapse, to_uint8
+
+Tone = Callable[[NDArray[Any], str], Pixels]
+"""(stored samples, photometric interpretation) -> gray or RGB, uint8."""
+
+_FULL = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
+_PARTIAL = np.array([[1.1644, 0, 1.5960], [1.1644, -0.3917, -0.8130], [1.1644, 2.0173, 0]])
+
+
+def tone(dataset: Dataset, form: Layout) -> Tone:
+    """How the frames of a data set become 8-bit pictures. Raises ValueError for a palette that does not fit."""
+    if form.photometric == "PALETTE COLOR":
+        table = _palette(dataset, form)
+        return lambda values, _: collapse(table[values])
+    if form.samples == 3:
+        high = float((1 << form.stored) - 1)
+        return lambda values, photometric: collapse(_rgb(to_uint8(values, 0.0, high), photometric))
+    low, high = _gray_range(dataset, form)
+    inverted = form.photometric == "MONOCHROME1"
+
+    def gray(values: NDArray[Any], _: str) -> Pixels:
+        pixels = to_uint8(values, low, high)
+        return ~pixels if inverted else pixels
+
+    return gray
+
+
+def _rgb(values: Pixels, photometric: str) -> Pixels:
+    """Colour samples as RGB; YBR by the inverse equations of PS3.3 C.7.6.3.1.2, rounded."""
+    if photometric in ("YBR_FULL", "YBR_FULL_422"):
+        matrix, black = _FULL, 0
+    elif photometric.startswith("YBR_PARTIAL"):
+        matrix, black = _PARTIAL, 16
+    else:
+        return values
+    offset = -matrix @ np.array([black, 128, 128])
+    return np.asarray(cv2.transform(values, np.column_stack([matrix, offset])), np.uint8)
+
+
+def _palette(dataset: Dataset, form: Layout) -> Pixels:
+    """The colour of every possible index, (indices[, 3]); 16-bit tables by their upper byte (PS3.3 C.7.6.3.1.5)."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    indices = np.arange(1 << form.allocated, dtype=f"u{form.allocated // 8}").reshape(1, -1)
+    table = apply_color_lut(indices, dataset)[0, :, :3]
+    if table.dtype != np.uint8:
+        table = (table >> 8).astype(np.uint8)
+    return collapse(table[None])[0] if collapse(table[None]).ndim == 2 else np.ascontiguousarray(table)
+
+
+def _gray_range(dataset: Dataset, form: Layout) -> tuple[float, float]:
+    """Stored values that become 0 and 255. A window is turned back through the rescale into stored values."""
+    low = -float(1 << (form.stored - 1)) if form.signed else 0.0
+    high = low + float((1 << form.stored) - 1)
+    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+    if form.stored <= 8 or centre is None or width is None or width <= 1:
+        return low, high
+    slope = _first(dataset, "RescaleSlope") or 1.0
+    intercept = _first(dataset, "RescaleIntercept") or 0.0
+    ends = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2  # PS3.3 C.11.2.1.2.1
+    low, high = sorted((end - intercept) / slope for end in ends)
+    return low, high
+
+
+def _first(dataset: Dataset, keyword: str) -> float | None:
+    value = dataset.get(keyword)
+    if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") and not isinstance(value, str):
+        value = next(iter(value), None)
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,134 @@
+"""Picture files: PNG, JPEG, BMP, WebP, TIFF.
+
+OpenCV decodes what it decodes whole (it gives nothing for a cut PNG or JPEG); Pillow reads the header first, so that
+an impossible size costs nothing, and the pages of TIFF and animated WebP.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from openus.data import Frame, Pixels
+from openus.decode.pixels import collapse, finite_range, is_label, over_black, to_uint8, value_range
+from openus.errors import DecodeError, NotUltrasound
+from openus.params import DecodeParams
+
+_FLIPS = {2: 1, 3: -1, 4: 0}
+"""EXIF orientation -> cv2.flip code."""
+_TURNS = {6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+    """The picture of a file, or the pages of a TIFF or animated WebP, indexed.
+
+    Raises DecodeError for broken or oversized files, NotUltrasound for label maps (`pixels.is_label`).
+    """
+    with _opened(path) as image:
+        _check_size(path, image, params)
+        pages = int(getattr(image, "n_frames", 1)) if kind in ("tiff", "webp") else 1
+        if pages > params.max_frames:
+            raise DecodeError(f"{path.name}: {pages} pages.", f"decode.max_frames is {params.max_frames}.")
+        if pages == 1 and kind != "tiff":
+            yield Frame(_no_label(path, _by_opencv(path, image)))
+            return
+        low, high = _page_range(path, image, pages, params)
+        for page in range(pages):
+            pixels = collapse(to_uint8(_by_pillow(path, image, page, pages), low, high))
+            yield Frame(_no_label(path, pixels), index=page if pages > 1 else None)
+
+
+def _opened(path: Path) -> Image.Image:
+    """The file opened by Pillow: header only. Raises DecodeError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes, which are checked next
+            return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
+    except Image.DecompressionBombError as error:
+        raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
+
+
+def _check_size(path: Path, image: Image.Image, params: DecodeParams) -> None:
+    width, height = image.size
+    if not 0 < width * height <= params.max_pixels:
+        raise DecodeError(
+            f"{path.name} claims {width} x {height} pixels.", f"decode.max_pixels is {params.max_pixels:,}."
+        )
+
+
+def _no_label(path: Path, pixels: Pixels) -> Pixels:
+    if is_label(pixels):
+        raise NotUltrasound(f"{path.name} is a label map: practically all of its pixels have one of a few values.")
+    return pixels
+
+
+def _by_opencv(path: Path, image: Image.Image) -> Pixels:
+    """One still as gray or RGB: alpha composited onto black, 16 bit by `value_range`, EXIF orientation applied."""
+    raw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        raise DecodeError(f"{path.name} is cut or damaged.", "Fetch or copy it again.")
+    values: NDArray[Any] = raw
+    if values.ndim == 3 and values.shape[2] == 4:
+        values = over_black(values[..., :3], values[..., 3])
+    if values.ndim == 3:
+        values = values[..., 0] if values.shape[2] == 1 else cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
+    pixels = to_uint8(values, *value_range(*finite_range(values), integer=values.dtype.kind in "iub"))
+    return _oriented(collapse(pixels), int(image.getexif().get(ExifTags.Base.Orientation, 1)))
+
+
+def _oriented(pixels: Pixels, orientation: int) -> Pixels:
+    """`pixels` as EXIF orientation (tag 0x0112, 1 to 8) says that they are to be shown."""
+    if orientation in _FLIPS:
+        return np.asarray(cv2.flip(pixels, _FLIPS[orientation]), np.uint8)
+    if orientation in _TURNS:
+        return np.asarray(cv2.rotate(pixels, _TURNS[orientation]), np.uint8)
+    if orientation in (5, 7):
+        turned = cv2.transpose(pixels)
+        return np.asarray(turned if orientation == 5 else cv2.flip(turned, -1), np.uint8)
+    return pixels
+
+
+def _page_range(path: Path, image: Image.Image, pages: int, params: DecodeParams) -> tuple[float, float]:
+    """The one range of values of a file whose pages are deeper than 8 bit: a first pass over them."""
+    if image.mode[0] not in "IF":
+        for page in range(pages):
+            image.seek(page)
+            _check_size(path, image, params)
+            if image.mode[0] in "IF":
+                break
+        else:
+            return 0.0, 255.0
+    lows, highs, integer = [], [], True
+    for page in range(pages):
+        values = _by_pillow(path, image, page, pages)
+        low, high = finite_range(values)
+        lows.append(low)
+        highs.append(high)
+        integer = integer and values.dtype.kind in "iub"
+    return value_range(min(lows), max(highs), integer=integer)
+
+
+def _by_pillow(path: Path, image: Image.Image, page: int, pages: int) -> NDArray[Any]:
+    """Page `page` as (rows, columns[, 3]) in the depth that it has; alpha composited, turned as its tag says."""
+    try:
+        image.seek(page)
+        shown = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DecodeError(f"{path.name}: page {page} of {pages} is cut or damaged ({error}).") from error
+    if shown.mode == "1":
+        return np.asarray(shown, np.uint8) * np.uint8(255)
+    if shown.mode[0] in "IF" or shown.mode == "L":
+        return np.asarray(shown)
+    if shown.has_transparency_data:
+        rgba = np.asarray(shown.convert("RGBA"))
+        return over_black(rgba[..., :3], rgba[..., 3])
+    return np.asarray(shown.convert("RGB"))

@@ -1,0 +1,227 @@
+"""Clips by PyAV (FFmpeg): every decoded frame is a frame, nothing is resampled to a constant rate.
+
+Colours go through FFmpeg's scaler with its bit-exact C path, since its fast paths differ between processors. Where
+both chroma planes are neutral all over, as in most scanners' clips, the same conversion is a table of 256 gray levels.
+
+When a tail is lost: `_shortfall`.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from openus.data import Frame, Pixels
+from openus.decode.container import missing_bytes
+from openus.decode.pixels import collapse, is_label, over_black
+from openus.errors import DecodeError, NotUltrasound
+from openus.params import DecodeParams
+
+SLACK = 2
+"""Headers of whole files state one or two frames too many or too few (POCUS)."""
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_PLANAR_8_BIT = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "yuv411p", "yuv410p", "yuv440p")
+_WITH_ALPHA = ("bgra", "rgba", "argb", "abgr", "yuva420p", "yuva422p", "yuva444p", "ya8", "gbrap", "pal8")
+_DEMUXER = {"mp4": "mov", "mov": "mov", "avi": "avi", "webm": "matroska", "wmv": "asf", "gif": "gif"}
+
+
+def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+    """The frames of a clip, indexed; a GIF of one frame is a still. Display rotation applied, alpha onto black.
+
+    Raises DecodeError when the file does not open, holds no picture, or has lost its tail (after the frames before
+    it), NotUltrasound when it has no video stream.
+    """
+    missing = missing_bytes(path, kind)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    try:
+        container = av.open(str(path), format=_DEMUXER.get(kind), metadata_errors="ignore")
+    except (av.FFmpegError, ValueError) as error:
+        raise DecodeError(
+            f"{path.name} does not open as {kind} ({_words(error)}).", "It is probably cut: fetch or copy it again."
+        ) from error
+    with container:
+        if not container.streams.video:
+            raise NotUltrasound(f"{path.name} has no video stream.")
+        stream = container.streams.video[0]
+        if missing == 0 and kind == "gif" and stream.frames == 1:
+            yield _still(path, _pictures(path, container, stream, params, missing))
+            return
+        count, fault = 0, ""
+        try:
+            for pixels in _pictures(path, container, stream, params, missing):
+                yield Frame(pixels, index=count)
+                count += 1
+        except FAULTS as error:
+            fault = _words(error)
+        _check_whole(path, stream, count, missing, fault)
+
+
+class _Corrupt(Exception):
+    """The decoder itself says that this picture is damaged."""
+
+
+FAULTS = (av.FFmpegError, _Corrupt)
+"""What `pictures_of` raises when a stream goes bad."""
+
+
+def pictures_of(path: Path, source: IO[bytes] | io.RawIOBase, params: DecodeParams) -> Iterator[Pixels]:
+    """Pictures of a stream inside a file, `path` naming it in messages. Raises `FAULTS` and DecodeError."""
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    with av.open(source, metadata_errors="ignore") as container:
+        if not container.streams.video:
+            raise NotUltrasound(f"{path.name} has no video stream.")
+        yield from _pictures(path, container, container.streams.video[0], params, 0)
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".").lower()
+
+
+def _still(path: Path, pictures: Iterator[Pixels]) -> Frame:
+    for pixels in pictures:
+        if is_label(pixels):
+            raise NotUltrasound(f"{path.name} is a label map: practically all of its pixels have one of a few values.")
+        return Frame(pixels)
+    raise DecodeError(f"{path.name} holds no picture.")
+
+
+def _pictures(
+    path: Path, container: InputContainer, stream: VideoStream, params: DecodeParams, missing: int
+) -> Iterator[Pixels]:
+    """Decoded pictures in display order. One thread: parallelism is the engine's business."""
+    codec = stream.codec_context
+    codec.thread_count, codec.thread_type = 1, "NONE"
+    if codec.width * codec.height > params.max_pixels:
+        raise DecodeError(
+            f"{path.name} claims {codec.width} x {codec.height} pixels.", f"decode.max_pixels is {params.max_pixels:,}."
+        )
+    codec.options = {**codec.options, "max_pixels": str(params.max_pixels)}
+    converter = Converter(VideoReformatter(), {})
+    count = 0
+    for packet in _whole_packets(container, stream, missing):
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise _Corrupt(f"picture {count} is damaged")
+            if count >= params.max_frames:
+                raise DecodeError(
+                    f"{path.name} holds more frames than that.", f"decode.max_frames is {params.max_frames}."
+                )
+            yield converter.pixels(frame)
+            count += 1
+
+
+def _whole_packets(container: InputContainer, stream: VideoStream, missing: int) -> Iterator[Any]:
+    """Packets in file order; of a cut file without the one at the cut, whose picture would be half a picture."""
+    held = None
+    for packet in container.demux(stream):
+        if packet.is_corrupt and missing:
+            continue
+        if not missing:
+            yield packet
+        elif packet.size == 0:  # the flush at the end
+            yield packet
+        else:
+            if held is not None:
+                yield held
+            held = packet
+
+
+def _check_whole(path: Path, stream: VideoStream, count: int, missing: int, fault: str) -> None:
+    """Raise DecodeError when pictures are missing at the end.
+
+    They are when decoding failed, when the container is cut (`container.missing_bytes`) and fewer came than it
+    declares, or when more than two fewer came. Frames that an edit list hides are not missing: FFmpeg leaves them
+    out of its index, so the index is believed before the header's count.
+    """
+    declared = _declared(stream)
+    if count == 0:
+        reason = fault or (f"{missing:,} bytes are missing at its end" if missing else "nothing to decode")
+        raise DecodeError(f"{path.name} holds no picture that decodes: {reason}.", "Fetch or copy it again.")
+    short = declared - count if declared else 0
+    if fault or (missing and (short > 0 or not declared)) or short > SLACK:
+        reason = fault or (f"{missing:,} bytes are missing at its end" if missing else "the rest is not there")
+        of = f" of {declared} declared" if declared else ""
+        raise DecodeError(f"{path.name}: {count} frames came{of}: {reason}.", "The frames that came are kept.")
+
+
+def _declared(stream: VideoStream) -> int:
+    """Frames that the file declares and means to show; 0 where it declares none."""
+    if "mov" in stream.container.format.name:
+        shown = sum(not entry.is_discard for entry in stream.index_entries)
+        return min(shown, stream.frames) if stream.frames else shown
+    return stream.frames
+
+
+@dataclass
+class Converter:
+    """Turns decoded frames into pixels; keeps the scaler and the gray tables of one clip."""
+
+    scaler: VideoReformatter
+    tables: dict[tuple[str, int, int], Pixels]
+
+    def pixels(self, frame: VideoFrame) -> Pixels:
+        """(rows, columns) when the three channels of the RGB conversion are equal, else (rows, columns, 3)."""
+        name = frame.format.name
+        if name == "gray":
+            upright = _plane(frame, 0).copy()
+        elif name in _PLANAR_8_BIT and (_plane(frame, 1) == 128).all() and (_plane(frame, 2) == 128).all():
+            upright = cv2.LUT(_plane(frame, 0), self._table(frame))
+        elif name in _WITH_ALPHA:
+            rgba = self._convert(frame, "rgba")
+            upright = collapse(over_black(rgba[..., :3], rgba[..., 3]))
+        else:
+            upright = collapse(self._convert(frame, "rgb24"))
+        return _displayed(frame, np.asarray(upright, np.uint8))
+
+    def _convert(self, frame: VideoFrame, form: str) -> Pixels:
+        shown = self.scaler.reformat(frame, format=form, interpolation=_EXACT, threads=1)
+        return np.asarray(shown.to_ndarray(), np.uint8)
+
+    def _table(self, frame: VideoFrame) -> Pixels:
+        """Gray level of each luma value at neutral chroma, as the scaler itself converts it."""
+        key = (frame.format.name, int(frame.color_range), int(frame.colorspace))
+        if key not in self.tables:
+            ramp = VideoFrame(256, 16, frame.format.name)
+            ramp.color_range, ramp.colorspace = frame.color_range, frame.colorspace
+            for index, plane in enumerate(ramp.planes):
+                rows = np.full((plane.height, plane.line_size), 128, np.uint8)
+                if index == 0:
+                    rows[:, :256] = np.arange(256, dtype=np.uint8)
+                plane.update(rows.tobytes())
+            self.tables[key] = np.ascontiguousarray(self._convert(ramp, "rgb24")[4, :, 0])
+        return self.tables[key]
+
+
+def _plane(frame: VideoFrame, index: int) -> Pixels:
+    plane = frame.planes[index]
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _displayed(frame: VideoFrame, pixels: Pixels) -> Pixels:
+    """`pixels` as the stream's display matrix says that they are to be shown (quarter turns and mirrors)."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5] / 65536.0
+    matrix: NDArray[Any] = np.rint([[a, b], [c, d]]).astype(int)
+    if abs(int(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])) != 1:
+        return pixels
+    # A stored pixel (x, y) is shown at (a x + c y, b x + d y) (ISO/IEC 14496-12, 6.2.2).
+    shown = pixels
+    if matrix[0, 0] == 0:
+        shown = np.swapaxes(shown, 0, 1)
+    across, down = matrix[0, 0] + matrix[1, 0], matrix[0, 1] + matrix[1, 1]
+    return np.ascontiguousarray(shown[:: int(down), :: int(across)])

@@ -1,0 +1,232 @@
+"""Volumes and sequences: NIfTI, MetaImage, NRRD, streamed slice by slice.
+
+Axes: the first axis of the file is the picture's columns, the second its rows, all further ones (depth, time, list)
+are slices in the file's order. So a sequence's frames come upright as SimpleITK's array [k] shows them, and as
+nibabel's data[:, :, k].T; the first row stored is row 0. Only Plus toolkit's UltrasoundImageOrientation turns pictures:
+into MF, columns towards the marked side of the probe and rows away from it, which Plus itself takes as standard.
+NIfTI affines turn nothing: ultrasound sets fill them with anything.
+
+A first pass surveys the values, in bounded memory: label maps (2 to 8 values), radio-frequency data (oscillating
+around zero) and the one range that becomes 0 to 255 are facts of the whole file. It stops early for 8-bit values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openus.data import Frame, Pixels
+from openus.decode import volume_header
+from openus.decode.pixels import LABEL_COLOURS, collapse, finite_range, over_black, to_uint8, value_range
+from openus.decode.volume_header import Volume
+from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
+from openus.params import DecodeParams
+
+SMALLEST = 8
+"""Rows or columns; fewer are no picture: tracker sequences hold 1 x 1."""
+_CHUNK = 1 << 20
+
+
+class Lost(Exception):
+    """The values end, or go bad, before they should; says how many slices came."""
+
+
+def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+    """The slices or frames of a volume, indexed; index None for a single one.
+
+    Raises NotUltrasound for label maps, radio-frequency data and tracker sequences, UnsupportedMedium for rare
+    encodings, DecodeError for broken, oversized or cut files (after the slices before the cut).
+    """
+    volume = volume_header.read(path, kind)
+    _check_bounds(path, volume, params)
+    low, high = _examined(path, volume)
+    pictures = _count(volume)
+    count = 0
+    try:
+        for values in _slices(volume):
+            for picture in _split(values, volume):
+                pixels = _colour(to_uint8(picture, low, high))
+                yield Frame(_turned(pixels, volume.orientation), count if pictures > 1 else None, _spacing(volume))
+                count += 1
+    except Lost as error:
+        raise DecodeError(
+            f"{path.name}: {count} of {pictures} declared slices came: {error}.", "Fetch or copy it again."
+        ) from error
+
+
+def _count(volume: Volume) -> int:
+    return volume.slices * (volume.channels if volume.channels > 4 else 1)
+
+
+def _check_bounds(path: Path, volume: Volume, params: DecodeParams) -> None:
+    size = f"{volume.columns} x {volume.rows} x {volume.slices}"
+    if min(volume.rows, volume.columns) < SMALLEST:
+        raise NotUltrasound(f"{path.name} holds no pictures: {size}, as tracker sequences do.")
+    if volume.rows * volume.columns > params.max_pixels or _count(volume) > params.max_frames:
+        raise DecodeError(
+            f"{path.name} claims {size} pixels.",
+            f"decode.max_pixels is {params.max_pixels:,}, decode.max_frames {params.max_frames:,}.",
+        )
+    if volume.channels == 2 or (volume.channels > 4 and volume.channels * volume.rows * volume.columns > params.max_pixels):
+        raise UnsupportedMedium(f"{path.name}: {volume.channels} values a pixel.")
+    if volume.image_type.upper().startswith("RF"):
+        raise NotUltrasound(f"{path.name} holds radio-frequency data ({volume.image_type}), not pictures.")
+    stored = volume.data.stat().st_size
+    if volume.coding == "raw" and stored < volume.offset + volume.rows * volume.columns * volume.dtype.itemsize:
+        raise DecodeError(f"{path.name}: its values are missing ({stored:,} bytes for {size}).", "Fetch it again.")
+
+
+@dataclass
+class Survey:
+    """What a pass over the values found."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    total: float = 0.0
+    count: int = 0
+    distinct: set[float] = field(default_factory=set)
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Take in one slice."""
+        low, high = finite_range(values)
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        self.total += float(finite.sum(dtype=np.float64))
+        self.count += finite.size
+        if len(self.distinct) <= LABEL_COLOURS:
+            self.distinct.update(np.unique(finite)[: LABEL_COLOURS + 1].tolist())
+
+    @property
+    def is_label(self) -> bool:
+        """2 to 8 values, all whole numbers: a segmentation."""
+        return 2 <= len(self.distinct) <= LABEL_COLOURS and all(value == int(value) for value in self.distinct)
+
+    @property
+    def is_radio_frequency(self) -> bool:
+        """Values of both signs, about as far either way, with a mean near zero: an oscillation, not an envelope."""
+        if not self.low < 0 < self.high or self.count == 0:
+            return False
+        reach = min(-self.low, self.high)
+        return reach >= 0.5 * max(-self.low, self.high) and abs(self.total / self.count) <= 0.05 * reach
+
+
+def _examined(path: Path, volume: Volume) -> tuple[float, float]:
+    """The values that become 0 and 255. Raises NotUltrasound for what the survey shows to be no picture."""
+    survey = Survey()
+    as_it_is = volume.dtype == np.uint8 and (volume.slope, volume.intercept) == (1.0, 0.0)
+    try:
+        for values in _slices(volume):
+            survey.add(values)
+            if as_it_is and len(survey.distinct) > LABEL_COLOURS:
+                return 0.0, 255.0
+    except Lost as error:
+        if survey.count == 0:
+            raise DecodeError(f"{path.name}: no whole slice came: {error}.", "Fetch or copy it again.") from error
+    if survey.is_label:
+        raise NotUltrasound(f"{path.name} is a label map: it holds only the values {sorted(survey.distinct)}.")
+    if survey.is_radio_frequency:
+        raise NotUltrasound(f"{path.name} holds radio-frequency data: its values oscillate around zero.")
+    return value_range(survey.low, survey.high, integer=volume.dtype.kind in "iu" and volume.slope == int(volume.slope))
+
+
+def _slices(volume: Volume) -> Iterator[NDArray[Any]]:
+    """Values (rows, columns[, channels]) of each slice, rescaled. Raises Lost where they end too early."""
+    size = volume.rows * volume.columns * volume.channels * volume.dtype.itemsize
+    shape = (volume.rows, volume.columns) + ((volume.channels,) if volume.channels > 1 else ())
+    with volume.data.open("rb") as file, _stream(file, volume) as stream:
+        for _ in range(volume.slices):
+            values: NDArray[Any] = np.frombuffer(_exactly(stream, size), volume.dtype).reshape(shape)
+            if volume.dtype.byteorder == ">":
+                values = values.astype(volume.dtype.newbyteorder("="))
+            rescaled = (volume.slope, volume.intercept) != (1.0, 0.0)
+            yield values * volume.slope + volume.intercept if rescaled else values
+
+
+def _exactly(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:
+    try:
+        data = stream.read(size)
+    except (EOFError, OSError, zlib.error) as error:
+        raise Lost(f"the compressed values are damaged ({error})") from error
+    if data is None or len(data) < size:
+        raise Lost("the file ends within its values")
+    return data
+
+
+def _stream(file: IO[bytes], volume: Volume) -> IO[bytes] | io.BufferedReader:
+    """The values as a file, inflated as they are read."""
+    if volume.coding == "gzip" and volume.data.suffix.lower() == ".gz":  # NIfTI: the header is inside
+        inflated = gzip.GzipFile(fileobj=file)
+        _exactly(inflated, volume.offset)
+        return io.BufferedReader(inflated)
+    file.seek(volume.offset)
+    if volume.coding == "gzip":
+        return io.BufferedReader(gzip.GzipFile(fileobj=file))
+    return io.BufferedReader(_Zlib(file)) if volume.coding == "zlib" else file
+
+
+class _Zlib(io.RawIOBase):
+    """A zlib stream as a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._inflate = file, zlib.decompressobj()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As files do."""
+        while not self._inflate.eof:
+            source = self._inflate.unconsumed_tail or self._file.read(_CHUNK)
+            if not source:
+                return 0
+            data = self._inflate.decompress(source, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+        return 0
+
+
+def _split(values: NDArray[Any], volume: Volume) -> Iterator[NDArray[Any]]:
+    """The pictures of a slice: one, or one for each channel where there are more than colours have."""
+    if volume.channels <= 4:
+        yield values
+        return
+    for channel in range(volume.channels):
+        yield values[..., channel]
+
+
+def _colour(pixels: Pixels) -> Pixels:
+    """Gray or RGB; a fourth channel is alpha, composited onto black."""
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = over_black(pixels[..., :3], pixels[..., 3])
+    return collapse(pixels)
+
+
+def _turned(pixels: Pixels, orientation: str) -> Pixels:
+    """`pixels` in MF orientation, from a Plus toolkit code.
+
+    The first letter is where columns run, the second where rows run: M marked side, U unmarked side, F far from the
+    probe, N near it; F or N first means that columns run in depth. A third letter is the slices' business.
+    """
+    code = orientation.upper()[:2]
+    if len(code) < 2 or not (set(code) & set("MU") and set(code) & set("FN")):
+        return pixels
+    if code[0] in "FN":
+        pixels, code = np.swapaxes(pixels, 0, 1), code[::-1]
+    rows = slice(None, None, -1) if code[1] == "N" else slice(None)
+    columns = slice(None, None, -1) if code[0] == "U" else slice(None)
+    return np.ascontiguousarray(pixels[rows, columns])
+
+
+def _spacing(volume: Volume) -> tuple[float | None, float | None]:
+    swapped = volume.orientation.upper()[:1] in ("F", "N")
+    return volume.spacing_mm[::-1] if swapped else volume.spacing_mm

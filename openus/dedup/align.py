@@ -1,0 +1,132 @@
+"""How well one thumbnail lies on another: find shift and scale per axis, then compare the local structure.
+
+Plain correlation of two ultrasound pictures says little: the outline of a sector, the black corners and the fading
+with depth make any two of one probe alike. So pictures are compared by their *local structure*: gray values less
+their neighbourhood's mean, divided by its spread. That also takes out gain and gamma. What is left is speckle and
+tissue texture, which is the same twice only when the picture is.
+
+All functions work on stacks of pictures at once, (n, side, side).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+IDENTITY = (1.0, 0.0, 1.0, 0.0)
+"""Scale and shift of rows, scale and shift of columns; shifts in fractions of the side, about the centre."""
+
+_NOISE = 3.0
+"""Gray levels added to the local spread, so that noise in flat black is not blown up into structure."""
+DARK = 6.0
+"""Neighbourhoods with a mean gray level up to this hold no echo to compare."""
+_SCALE = (0.72, 1.39)
+_SHIFT = 0.2
+
+
+def reduce(thumbs: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Thumbnails (n, s, s) reduced to (n, side, side) by averaging whole blocks; `side` divides s."""
+    n, s, _ = thumbs.shape
+    block = s // side
+    sums = thumbs.reshape(n, side, block, side, block).sum(axis=(2, 4), dtype=np.uint32)
+    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
+
+
+def local_structure(pictures: NDArray[np.generic], window: int) -> tuple[Floats, Floats]:
+    """(picture - local mean) / (local spread + noise) over `window` x `window` pixels, and the local mean."""
+    x = pictures.astype(np.float32)
+    mean = _box(x, window)
+    variance = np.maximum(_box(x * x, window) - mean * mean, 0)
+    return (x - mean) / np.sqrt(variance + _NOISE**2), mean
+
+
+def compare(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], start: Floats) -> Floats:
+    """Agreement (n,), -1 to 1, of `moving` laid on `fixed`, thumbnails (n, 64, 64), starting from `start` (n, 4)."""
+    params = register(_half(fixed), _half(moving), start, steps=8)
+    params = register(local_structure(fixed, 9)[0], local_structure(moving, 9)[0], params, steps=4)
+    return agreement(fixed, moving, params)
+
+
+def register(fixed: Floats, moving: Floats, params: Floats, steps: int) -> Floats:
+    """Scale and shift per axis that lay `moving` on `fixed`: Gauss-Newton on clipped differences.
+
+    fixed, moving: local structures (n, side, side). params: start, (n, 4) as `IDENTITY`. Returns the refined (n, 4).
+    Source: B. D. Lucas, T. Kanade, "An Iterative Image Registration Technique", IJCAI 1981, with four parameters.
+    """
+    n, side, _ = fixed.shape
+    grid = ((np.arange(side) - (side - 1) / 2) / side).astype(np.float32)
+    low = np.array([_SCALE[0], -_SHIFT] * 2, dtype=np.float32)
+    high = np.array([_SCALE[1], _SHIFT] * 2, dtype=np.float32)
+    ridge = np.eye(4, dtype=np.float32)
+    for _ in range(steps):
+        warped, inside = warp(moving, params)
+        difference = np.clip(fixed - warped, -1, 1) * inside
+        down = np.zeros_like(warped)
+        right = np.zeros_like(warped)
+        down[:, 1:-1] = (warped[:, 2:] - warped[:, :-2]) * (side / 2) / params[:, 0, None, None]
+        right[:, :, 1:-1] = (warped[:, :, 2:] - warped[:, :, :-2]) * (side / 2) / params[:, 2, None, None]
+        jacobian = np.stack([down * grid[:, None], down, right * grid, right], axis=1) * inside[:, None]
+        jacobian = jacobian.reshape(n, 4, -1)
+        hessian = jacobian @ jacobian.transpose(0, 2, 1)
+        hessian += ridge * (np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.float32(1e-4) + np.float32(1e-6))
+        step = np.linalg.solve(hessian, jacobian @ difference.reshape(n, -1, 1))[..., 0]
+        params = np.clip(params + np.clip(step, -0.06, 0.06), low, high)
+    return params
+
+
+def warp(moving: NDArray[np.float32], params: Floats) -> tuple[Floats, Floats]:
+    """`moving` resampled by `params` (bilinear), and 1 where all of a pixel's sources lie inside, else 0."""
+    side = moving.shape[-1]
+    rows = _sampling(params[:, 0], params[:, 1], side)
+    columns = _sampling(params[:, 2], params[:, 3], side)
+    inside = (rows.sum(axis=2)[:, :, None] * columns.sum(axis=2)[:, None, :]) > 0.99
+    return rows @ moving @ columns.transpose(0, 2, 1), inside.astype(np.float32)
+
+
+def agreement(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], params: Floats) -> Floats:
+    """Correlation (n,), -1 to 1, of the local structures of `fixed` and of `moving` laid on it by `params`.
+
+    Only where both pictures have an echo and the moved one has a pixel; 0 where that is less than a tenth.
+    """
+    warped, inside = warp(moving.astype(np.float32), params)
+    a, mean_a = local_structure(fixed, 9)
+    b, mean_b = local_structure(warped, 9)
+    weight = _eroded((inside > 0) & (mean_a > DARK) & (mean_b > DARK))
+    share = weight.mean(axis=(1, 2))
+    return np.where(share >= 0.1, _correlation(a, b, weight), np.float32(0))
+
+
+def _half(thumbs: NDArray[np.uint8]) -> Floats:
+    return local_structure(reduce(thumbs, thumbs.shape[1] // 2), 7)[0]
+
+
+def _sampling(scale: Floats, shift: Floats, side: int) -> Floats:
+    """(n, side, side) matrices that resample a line: output i reads `scale * (i - centre) + centre + shift * side`."""
+    index = np.arange(side, dtype=np.float32)
+    centre = np.float32((side - 1) / 2)
+    position = scale[:, None] * (index - centre) + centre + shift[:, None] * side
+    return np.maximum(1 - np.abs(position[:, :, None] - index), 0).astype(np.float32)
+
+
+def _correlation(a: Floats, b: Floats, weight: Floats) -> Floats:
+    total = weight.sum(axis=(1, 2)) + np.float32(1e-6)
+    a = a - ((weight * a).sum(axis=(1, 2)) / total)[:, None, None]
+    b = b - ((weight * b).sum(axis=(1, 2)) / total)[:, None, None]
+    product = (weight * a * b).sum(axis=(1, 2))
+    power = (weight * a * a).sum(axis=(1, 2)) * (weight * b * b).sum(axis=(1, 2))
+    return np.asarray(product / np.sqrt(power + np.float32(1e-6)), dtype=np.float32)
+
+
+def _eroded(valid: NDArray[np.bool_]) -> Floats:
+    kernel = np.ones((3, 3), np.uint8)
+    stack = [cv2.erode(v.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) for v in valid]
+    return np.stack(stack).astype(np.float32) if stack else np.zeros(valid.shape, np.float32)
+
+
+def _box(x: Floats, window: int) -> Floats:
+    """Mean over `window` x `window` pixels (odd), mirrored at the borders."""
+    stack = [cv2.blur(picture, (window, window), borderType=cv2.BORDER_REFLECT_101) for picture in x]
+    return np.stack(stack).astype(np.float32) if stack else x

@@ -1,0 +1,185 @@
+"""The rules of the gate.
+
+pixel     a pretrain picture is a held-out one, pixel by pixel
+near      it shows the same picture (resized, re-encoded, gamma, cropped, mirrored)
+patient   it is of a patient who is also held out
+relation  its source may share patients with a held-out one and is held out together with it
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from openus import relations
+from openus.dedup import search
+from openus.errors import UsageError
+from openus.leakage.sides import Picture, Side
+from openus.params import DedupParams
+
+KEY_COLUMNS = ("key", "id", "ID", "image", "filename", "Filename", "path", "raw_path")
+SPLIT_COLUMNS = ("split", "fold", "kFold", "set", "subset", "partition")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One pretrain picture that leaks, the held-out one that it leaks to (None for a relation), and why."""
+
+    rule: str
+    pretrain_key: str
+    held_out_key: str | None
+    detail: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the gate found; `pretrain` and `held_out` count the pictures that were compared."""
+
+    pretrain: int
+    held_out: int
+    leaks: list[Leak] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing leaks."""
+        return not self.leaks
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `check-leakage --json`."""
+        return {
+            "ok": self.ok,
+            "pretrain": self.pretrain,
+            "held_out": self.held_out,
+            "leaks": [asdict(leak) for leak in self.leaks],
+            "notes": self.notes,
+        }
+
+
+def check(
+    pretrain: Side, held_out: Side, params: DedupParams, adjudicated: Mapping[frozenset[str], bool] | None = None
+) -> Findings:
+    """Everything of `pretrain` that stands in `held_out` by any rule, sorted by rule and key.
+
+    Args:
+        pretrain: what is trained on.
+        held_out: what must not be in it.
+        params: when two pictures are one.
+        adjudicated: pairs of keys on which a person has decided: True same, False different.
+    """
+    findings = Findings(len(pretrain.pictures), len(held_out.pictures), notes=[*pretrain.notes, *held_out.notes])
+    verdicts = adjudicated or {}
+    for match in search.matches(pretrain.prints, held_out.prints, params):
+        a, b = pretrain.pictures[match.i].key, held_out.pictures[match.j].key
+        if verdicts.get(frozenset((a, b)), True):
+            findings.leaks.append(_pixel_leak(match, a, b))
+    found = {(leak.pretrain_key, leak.held_out_key) for leak in findings.leaks}
+    present = ({p.key for p in pretrain.pictures}, {p.key for p in held_out.pictures})
+    for pair, same in sorted(verdicts.items(), key=lambda item: sorted(item[0])):
+        for a, b in (sorted(pair), sorted(pair, reverse=True)):
+            if same and a in present[0] and b in present[1] and (a, b) not in found:
+                findings.leaks.append(Leak("near", a, b, "a person has found them the same"))
+    findings.leaks += _patients(pretrain, held_out, findings.notes)
+    findings.leaks += _relations(pretrain, held_out)
+    order = {"pixel": 0, "near": 1, "patient": 2, "relation": 3}
+    findings.leaks.sort(key=lambda leak: (order[leak.rule], leak.pretrain_key, leak.held_out_key or ""))
+    return findings
+
+
+def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
+    if match.kind == "exact":
+        return Leak("pixel", a, b, "equal pixel by pixel")
+    return Leak("near", a, b, f"the same picture, correlation {match.score:.3f} when aligned")
+
+
+def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
+    """Patients on both sides; those of own archives only when both sides hashed them under one key."""
+    comparable = pretrain.salt is None or held_out.salt is None or pretrain.salt == held_out.salt
+    first: dict[str, str] = {}
+    for picture in sorted(held_out.pictures, key=lambda p: p.key):
+        for patient in picture.patients:
+            first.setdefault(patient, picture.key)
+    if not comparable and any(p.startswith("local:") for picture in pretrain.pictures for p in picture.patients):
+        notes.append(
+            "patients of own archives were hashed under different OPENUS_SALT keys on the two sides: not compared"
+        )
+    leaks = []
+    for picture in pretrain.pictures:
+        for patient in sorted(picture.patients):
+            if patient in first and (comparable or not patient.startswith("local:")):
+                leaks.append(Leak("patient", picture.key, first[patient], f"patient {patient} is on both sides"))
+                break
+    return leaks
+
+
+def _relations(pretrain: Side, held_out: Side) -> list[Leak]:
+    """Sources that are held out together with one of the held-out sources."""
+    sources = {picture.source for picture in held_out.pictures if picture.source}
+    leaks = []
+    for picture in pretrain.pictures:
+        reason = relations.held_out_partners(picture.source, sources) if picture.source else None
+        if reason:
+            leaks.append(Leak("relation", picture.key, None, reason))
+    return leaks
+
+
+def audit_split(corpus: Side, split: Path, params: DedupParams) -> Findings:
+    """The same rules within one corpus, between the parts that a split file makes of it.
+
+    The file is a CSV with a column that names pictures (one of KEY_COLUMNS: sample key, path, or file name without
+    its suffix) and one that names their part (one of SPLIT_COLUMNS). In the findings `pretrain_key` and
+    `held_out_key` lie in two different parts, which `detail` names.
+
+    Raises UsageError when the file has no such columns or names nothing of the corpus.
+    """
+    part = _parts(corpus, split)
+    rows = [row for row, picture in enumerate(corpus.pictures) if picture.key in part]
+    findings = Findings(len(rows), len(rows), notes=[*corpus.notes])
+    if missing := len(corpus.pictures) - len(rows):
+        findings.notes.append(f"{missing} pictures of the corpus stand in no part of {split.name}")
+    for match in search.matches(corpus.prints, None, params):
+        a, b = corpus.pictures[match.i].key, corpus.pictures[match.j].key
+        if a in part and b in part and part[a] != part[b]:
+            leak = _pixel_leak(match, a, b)
+            findings.leaks.append(Leak(leak.rule, a, b, f"{part[a]} | {part[b]}: {leak.detail}"))
+    first: dict[str, Picture] = {}
+    for row in sorted(rows, key=lambda row: corpus.pictures[row].key):
+        picture = corpus.pictures[row]
+        for patient in sorted(picture.patients):
+            other = first.setdefault(patient, picture)
+            if part[other.key] != part[picture.key]:
+                detail = f"{part[other.key]} | {part[picture.key]}: patient {patient} is on both sides"
+                findings.leaks.append(Leak("patient", other.key, picture.key, detail))
+    return findings
+
+
+def _parts(corpus: Side, split: Path) -> dict[str, str]:
+    """Sample key -> name of its part."""
+    try:
+        with split.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            names = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{split} cannot be read: {error}.", "Name a CSV file.") from error
+    key = next((name for name in KEY_COLUMNS if name in names), None)
+    value = next((name for name in SPLIT_COLUMNS if name in names), None)
+    if key is None or value is None:
+        raise UsageError(
+            f"{split} has no column that names pictures or none that names parts.",
+            f"It needs one of {', '.join(KEY_COLUMNS)} and one of {', '.join(SPLIT_COLUMNS)}.",
+        )
+    wanted = {row[key]: row[value] for row in rows if row[key] and row[value]}
+    parts = {}
+    for picture in corpus.pictures:
+        path = PurePosixPath(picture.raw_path or picture.key)
+        for name in (picture.key, str(path), path.name, path.stem):
+            if name in wanted:
+                parts[picture.key] = wanted[name]
+                break
+    if not parts:
+        raise UsageError(f"{split} names no picture of {corpus.name}.", f"Its column {key} holds other names.")
+    return parts

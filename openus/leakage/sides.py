@@ -1,0 +1,208 @@
+"""One side of the gate: pictures with keys, patients and sources, wherever they lie."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from openus import decode, manifest, media, normalise
+from openus.data import Pixels
+from openus.dedup import fingerprint
+from openus.dedup.search import Fingerprints
+from openus.errors import CorpusError, FileError, NotUltrasound, UsageError
+from openus.params import DecodeParams, NormaliseParams
+from openus.shards.read import samples
+from openus.storage import walk
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the rules need to know of one picture beside its fingerprint."""
+
+    key: str
+    role: str | None = None
+    source: str | None = None
+    patients: frozenset[str] = frozenset()
+    raw_path: str | None = None
+
+
+@dataclass(slots=True)
+class Side:
+    """All pictures of one side. `prints` stands row by row beside `pictures`."""
+
+    name: str
+    pictures: list[Picture]
+    prints: Fingerprints
+    salt: str | None = None
+    """Fingerprint of the HMAC key that hashed the patients of own archives; None when unknown."""
+    notes: list[str] = field(default_factory=list)
+
+    def of_role(self, role: str) -> Side:
+        """The pictures of that role; all of them when none has it (a corpus built for one side only)."""
+        part = self.only(role)
+        return part if part.pictures else self
+
+    def only(self, role: str) -> Side:
+        """The pictures of that role."""
+        rows = [row for row, picture in enumerate(self.pictures) if picture.role == role]
+        prints = self.prints
+        return Side(
+            self.name,
+            [self.pictures[row] for row in rows],
+            Fingerprints(
+                prints.phash[rows], prints.thumbs[rows], [prints.sha[row] for row in rows], prints.group[rows]
+            ),
+            self.salt,
+            list(self.notes),
+        )
+
+
+def read_side(path: Path) -> Side:
+    """Read and fingerprint everything under `path`.
+
+    `path` is a manifest (its shards lie beside it), the folder of a corpus, a folder of WebDataset shards, or a
+    folder of pictures and clips (key: path relative to it, `#n` for frame n).
+
+    Raises CorpusError when it is none of these, or when a shard is damaged: a gate that cannot see is shut.
+    """
+    if not path.exists():
+        raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
+    if path.name == "manifest.parquet" or path.suffix == ".parquet":
+        return _corpus(path)
+    if (path / "manifest.parquet").exists():
+        return _corpus(path / "manifest.parquet")
+    if not path.is_dir():
+        raise UsageError(f"{path} is neither a manifest nor a folder.", "Name manifest.parquet or a folder.")
+    tars = sorted(path.glob("*.tar")) or sorted(path.glob("shards/*.tar"))
+    return _shards(str(path), tars, {}, None) if tars else _folder(path)
+
+
+def _corpus(path: Path) -> Side:
+    """The shards beside a manifest, whatever its rows say; rows add role and patient."""
+    table = manifest.read(path)
+    tars = sorted((path.parent / "shards").glob("*.tar"))
+    names = [
+        n for n in ("key", "role", "source", "patient_id", "raw_path", "shard", "status") if n in table.column_names
+    ]
+    rows = {row["key"]: row for row in table.select(names).to_pylist()}
+    named = {row["shard"] for row in rows.values() if row.get("status") == "kept"}
+    for name in sorted(named - {f"shards/{tar.name}" for tar in tars}):
+        raise CorpusError(f"{path}: the shard {name} is not there.", "The gate reads the shards; bring them along.")
+    return _shards(str(path), tars, rows, manifest.salt_of(table))
+
+
+def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None) -> Side:
+    prints = _Prints()
+    pictures: list[Picture] = []
+    for tar in tars:
+        for sample in samples(tar):
+            pixels = _decoded(sample.picture)
+            if pixels is None:
+                raise CorpusError(f"{tar.name}: {sample.key} does not decode.", "`openus verify` tells more.")
+            meta = sample.meta or {}
+            row = rows.get(sample.key, {})
+            known = {value for value in (meta.get("patient_id"), row.get("patient_id")) if value}
+            pictures.append(
+                Picture(
+                    sample.key,
+                    row.get("role") or meta.get("role"),
+                    row.get("source") or meta.get("source"),
+                    frozenset(known),
+                    row.get("raw_path") or meta.get("raw_path"),
+                )
+            )
+            prints.add(pixels)
+    return Side(name, pictures, prints.table(), salt)
+
+
+def _folder(root: Path) -> Side:
+    """Every picture and clip below `root`, normalised as a build would."""
+    paths, unlisted = walk(root)
+    pictures: list[Picture] = []
+    prints = _Prints()
+    notes = [f"the folder {folder} could not be listed: {reason}" for folder, reason in unlisted]
+    for number, path in enumerate(paths):
+        try:
+            if media.sniff(root / path) is None:
+                continue
+            for key, pixels in _frames(root / path, path):
+                pictures.append(Picture(key, raw_path=path))
+                prints.add(pixels, group=number)
+        except NotUltrasound:
+            continue
+        except FileError as error:
+            notes.append(f"{path} could not be read: {error.message}")
+    if not pictures:
+        raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
+    return Side(str(root), pictures, prints.table(), notes=notes)
+
+
+def _frames(path: Path, name: str) -> Iterator[tuple[str, Pixels]]:
+    """(key, normalised pixels) of the frames of one file."""
+    params = NormaliseParams()
+    geometry: normalise.Geometry | None = None
+    size: tuple[int, ...] = ()
+    for frame in decode.frames(path, DecodeParams()):
+        if geometry is None or frame.pixels.shape[:2] != size:
+            size = frame.pixels.shape[:2]
+            geometry = normalise.fit([frame.pixels], params)
+        yield (
+            name if frame.index is None else f"{name}#{frame.index}",
+            normalise.apply(frame, geometry, params).pixels,
+        )
+
+
+def _decoded(content: bytes) -> Pixels | None:
+    """A stored picture: gray, or RGB."""
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        return None
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2RGB)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+@dataclass(slots=True)
+class _Prints:
+    """Fingerprints being collected. Blank pictures keep their row; a featureless thumbnail matches nothing."""
+
+    phash: list[int] = field(default_factory=list)
+    thumbs: list[np.ndarray[Any, np.dtype[np.uint8]]] = field(default_factory=list)
+    sha: list[str] = field(default_factory=list)
+    group: list[int] = field(default_factory=list)
+
+    def add(self, pixels: Pixels, group: int = -1) -> None:
+        value, thumb = fingerprint.fingerprint(pixels)
+        self.phash.append(value)
+        self.thumbs.append(thumb)
+        # blank pictures are equal everywhere and say nothing of a leak
+        blank = normalise.quality(pixels) == "blank"
+        self.sha.append(f"blank {len(self.sha)}" if blank else fingerprint.pixel_sha256(pixels))
+        self.group.append(group)
+
+    def table(self) -> Fingerprints:
+        side = fingerprint.THUMB_SIDE
+        thumbs = np.stack(self.thumbs) if self.thumbs else np.zeros((0, side, side), np.uint8)
+        return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.array(self.group, np.int64))
+
+
+def sides(pretrain: Path, held_out: Path) -> tuple[Side, Side]:
+    """Both sides. Each is narrowed to the pictures of its own role where a corpus says roles; one corpus named twice
+    is parted by them, and then either part may be empty.
+    """
+    left = read_side(pretrain)
+    if pretrain.resolve() != held_out.resolve():
+        return left.of_role("pretrain"), read_side(held_out).of_role("held-out")
+    parts = left.only("pretrain"), left.only("held-out")
+    for part, what in zip(parts, ("is trained on", "is held out"), strict=True):
+        if not part.pictures:
+            part.notes.append(f"no picture of {pretrain} {what}")
+    return parts

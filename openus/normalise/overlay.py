@@ -1,0 +1,70 @@
+"""What is burned into the picture: text. Found, never painted over.
+
+Letters are bright strokes much lighter than what lies around them, a few to a few dozen pixels high, and they stand
+in rows. Echoes may be as bright and as thin, but seldom stand in a row of equal heights.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openus.data import Crop, Pixels
+from openus.normalise.resize import thumbnail
+
+WORK_SIDE = 400
+"""Larger pictures are looked at as block means of 400 to 799 pixels."""
+
+STROKE = 80
+"""Levels by which a stroke outshines its surroundings."""
+BRIGHT = 150
+"""Least level of a stroke."""
+LETTER_ROWS = (6, 40)
+LETTER_COLUMNS = (2, 40)
+ROW_OF_LETTERS = 3
+"""Letters side by side from which on there is text."""
+MOST_LETTERS = 400
+"""No more candidates are compared (pairwise), from the left."""
+
+
+def has_text(pixels: Pixels, field: Crop) -> bool | None:
+    """Whether a row of letters is burned into what the crop shows; None for pictures too small to tell."""
+    if min(field.w, field.h) < 64:
+        return None
+    cut = pixels[field.y : field.y + field.h, field.x : field.x + field.w]
+    cut = thumbnail(cut, WORK_SIDE)
+    gray = cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
+    around = cv2.morphologyEx(gray, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    _, outshining = cv2.threshold(cv2.subtract(gray, around), STROKE - 1, 255, cv2.THRESH_BINARY)
+    _, bright = cv2.threshold(gray, BRIGHT - 1, 255, cv2.THRESH_BINARY)
+    strokes = cv2.bitwise_and(outshining, bright)
+    outlines, _ = cv2.findContours(strokes, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    letters = _letters(np.array([cv2.boundingRect(outline) for outline in outlines], dtype=np.int64).reshape(-1, 4))
+    return _longest_row(letters[:MOST_LETTERS]) >= ROW_OF_LETTERS
+
+
+def _letters(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The boxes (x, y, width, height) of a letter's size, left to right."""
+    w, h = boxes[:, 2], boxes[:, 3]
+    sized = (h >= LETTER_ROWS[0]) & (h <= LETTER_ROWS[1]) & (w >= LETTER_COLUMNS[0]) & (w <= LETTER_COLUMNS[1])
+    found = boxes[sized & (w <= 1.6 * h)]
+    return np.asarray(found[np.lexsort((found[:, 1], found[:, 0]))], dtype=np.int64)
+
+
+def _longest_row(letters: NDArray[np.int64]) -> int:
+    """Most letters that follow one another at one height with letters' gaps."""
+    count = len(letters)
+    if count == 0:
+        return 0
+    x, y, w, h = letters.T
+    gap = x[None, :] - (x + w)[:, None]
+    level = np.abs((y + h)[None, :] - (y + h)[:, None]) <= 1
+    alike = np.abs(h[None, :] - h[:, None]) <= np.maximum(1, h[:, None] // 6)
+    follows = (gap >= 0) & (gap <= h[:, None]) & level & alike
+    longest = np.ones(count, dtype=int)
+    for later in range(count):
+        before = np.flatnonzero(follows[:later, later])
+        if before.size:
+            longest[later] = longest[before].max() + 1
+    return int(longest.max())

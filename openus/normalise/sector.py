@@ -1,0 +1,251 @@
+"""Where the ultrasound field lies in a picture.
+
+A side of the picture is cut only on evidence of a field edge: beyond it lies flat background (and thin or small
+marks: text, ticks, bars, logos), and the edge itself is straight, or sharp and unbroken as an arc or a tip is. Tissue
+that fades into black has no such edge, so its side stays whole. All work is on a copy of about 200 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openus.data import Crop, Pixels
+from openus.normalise.shape import kind_of
+
+WORK_SIDE = 200
+"""Longest side of the reduced copy, pixels."""
+MIN_SIDE = 64
+"""Pictures with a smaller side stay whole: nothing can be told of them."""
+MIN_KEPT = 0.25
+"""A crop that keeps a smaller share of the picture is no crop."""
+STEPS = (1, 3, 6)
+"""How far from the background a level must be to belong to the field. Scanners paint an empty field one level above
+the background, so 1 finds the true edge of a lossless picture; 3 and 6 stand above the noise of JPEG and H.264."""
+DARK = 24
+FLAT = 3
+"""A band at the border is flat when its levels span no more; a band no lighter than DARK, when it is exactly so."""
+STEP = 10
+"""Levels between a light band and what follows it, over more than half its length."""
+RING_SHARE = 0.10
+"""Share of the border ring that must show one level before it counts as background."""
+MARK = 9
+"""Width in the reduced copy (4.5 % of the side) up to which something apart from the field is a mark."""
+PART_SHARE = 0.05
+BAR_SHARE = 0.15
+"""What is apart from the largest part counts from this share of its area on; upright rectangles (gray and colour bars)
+from the larger one."""
+RECTANGULAR = 0.9
+STRAIGHT = 0.5
+ATTACHED = 0.15
+LONG = 0.05
+SOLID = 0.92
+CONTRAST = 0.5
+MARGIN = 1
+"""Pixels of the reduced copy that are left around the field."""
+
+Mask = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom; the last two exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An upright rectangle that holds the whole field, and the field's shape."""
+
+    crop: Crop
+    kind: str | None
+
+
+def find_field(frames: Sequence[Pixels]) -> Field:
+    """The field common to the frames (gray or RGB, all of one size); the whole frame where unsure."""
+    rows, columns = frames[0].shape[:2]
+    whole = Crop(0, 0, columns, rows)
+    if min(rows, columns) < MIN_SIDE:
+        return Field(whole, None)
+    levels = _reduced(frames)
+    bounds = _peel(levels)
+    inner = levels[bounds[1] : bounds[3], bounds[0] : bounds[2]]
+    if min(inner.shape) < 2 * MARK:
+        return Field(whole, None)
+    box, field = _search(inner)
+    kind = kind_of(field) if field is not None else None
+    left, top, right, bottom = _enlarged(
+        (box[0] + bounds[0], box[1] + bounds[1], box[2] + bounds[0], box[3] + bounds[1]), levels.shape, rows, columns
+    )
+    if (right - left) * (bottom - top) < MIN_KEPT * rows * columns:
+        return Field(whole, kind)
+    return Field(Crop(left, top, right - left, bottom - top), kind)
+
+
+def _reduced(frames: Sequence[Pixels]) -> Pixels:
+    """The lightest levels that the frames show, without thin bright strokes, reduced to WORK_SIDE by area."""
+    rows, columns = frames[0].shape[:2]
+    longest = max(rows, columns)
+    scale = max(1, -(-longest // WORK_SIDE))
+    size = (max(1, columns // scale), max(1, rows // scale))
+    stroke = np.ones((3, 3) if longest < 400 else (5, 5), np.uint8)
+    lightest: Any = None
+    for frame in frames:
+        gray = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(cv2.morphologyEx(gray, cv2.MORPH_OPEN, stroke), size, interpolation=cv2.INTER_AREA)
+        lightest = small if lightest is None else cv2.max(lightest, small)
+    return np.asarray(lightest, dtype=np.uint8)
+
+
+def _peel(levels: Pixels) -> Box:
+    """What is left when flat bands that end in a full-width step (letterbox, title bar, panel) are taken off, in turn.
+
+    Black that a picture fades into ends in no such step, so it stays: only `_search` can tell what it is.
+    """
+    rows, columns = levels.shape
+    box = [0, 0, columns, rows]
+    before: list[int] = []
+    while before != box:
+        before = list(box)
+        for side in range(4):
+            part = _towards_left(levels[box[1] : box[3], box[0] : box[2]], side)
+            box[side] += _band(part) if side < 2 else -_band(part)
+    return box[0], box[1], box[2], box[3]
+
+
+def _band(levels: Pixels) -> int:
+    """Columns of the flat band at the left of `levels`, 0 if there is none or no step ends it."""
+    columns = levels.shape[1]
+    lowest, highest = levels.min(axis=0).astype(int), levels.max(axis=0).astype(int)
+    tolerance = FLAT if lowest[0] > DARK else 0
+    width = 0
+    while width < columns and highest[width] - lowest[0] <= tolerance and lowest[width] >= highest[0] - tolerance:
+        width += 1
+    if width == 0 or width + 2 >= columns:
+        return 0
+    after = levels[:, width + 1].astype(int)
+    if tolerance:
+        return width if np.count_nonzero(np.abs(after - lowest[0]) >= STEP) * 2 > after.size else 0
+    return width if width >= 3 and lowest[width + 1] == highest[width + 1] else 0
+
+
+def _background(levels: Pixels) -> int | None:
+    """The level that prevails on the border ring, three pixels wide, None when none does."""
+    ring = np.concatenate([part.ravel() for part in (levels[:3], levels[-3:], levels[3:-3, :3], levels[3:-3, -3:])])
+    counts = np.bincount(ring, minlength=256)
+    level = int(counts.argmax())
+    return level if counts[level] >= RING_SHARE * ring.size else None
+
+
+def _search(levels: Pixels) -> tuple[Box, Mask | None]:
+    """The box to keep, and the mask of the field at the step that shows it best (None without a background).
+
+    The masks of higher steps lie within those of lower ones, so the first edge found on a side is the outermost.
+    """
+    rows, columns = levels.shape
+    whole = (0, 0, columns, rows)
+    level = _background(levels)
+    if level is None:
+        return whole, None
+    distance = np.asarray(cv2.absdiff(levels, np.full_like(levels, level)), dtype=np.uint8)
+    found: list[int | None] = [None] * 4
+    best: tuple[int, Mask | None] = (-1, None)
+    for step in STEPS:
+        mask = _field_mask(distance, step)
+        if mask is None:
+            break
+        ends = _ends(mask, distance)
+        found = [end if old is None else old for old, end in zip(found, ends, strict=True)]
+        sharp = sum(end is not None for end in ends)
+        if sharp > best[0]:
+            best = (sharp, mask)
+        if None not in found:
+            break
+    left, top, right, bottom = (whole[side] if end is None else end for side, end in enumerate(found))
+    return (left, top, right, bottom), best[1]
+
+
+def _field_mask(distance: Pixels, step: int) -> Mask | None:
+    """Where the field is: the broad connected parts at least `step` off the background, marks left out."""
+    _, raw = cv2.threshold(distance, step - 1, 255, cv2.THRESH_BINARY)
+    closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    broad = np.ones((MARK, MARK), np.uint8)
+    opened = cv2.dilate(cv2.erode(closed, broad, borderType=cv2.BORDER_CONSTANT, borderValue=0), broad)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    if count < 2:
+        return None
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    rectangle = stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT]
+    share = np.where(areas >= RECTANGULAR * rectangle, BAR_SHARE, PART_SHARE)
+    counts = np.concatenate([[False], areas >= share * areas.max()])
+    core = opened if counts[1:].all() else np.where(counts, 255, 0).astype(np.uint8)[labels]
+    return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, broad), raw)), dtype=np.uint8)
+
+
+def _ends(mask: Mask, distance: Pixels) -> list[int | None]:
+    """Where the field ends to the left, top, right, bottom; None for a side without an edge of the field."""
+    x, y, w, h = cv2.boundingRect(mask)
+    part = (slice(y, y + h), slice(x, x + w))
+    hull = _hull(mask[part])
+    ends: list[int | None] = []
+    for side, outermost in enumerate((x, y, x + w, y + h)):
+        cut, outline, echo = (_towards_left(array, side) for array in (mask[part], hull, distance[part]))
+        offset = _edge(cut > 0, outline > 0, echo)
+        ends.append(None if offset is None else outermost + (offset if side < 2 else -offset))
+    return ends
+
+
+def _hull(mask: Mask) -> Mask:
+    """The convex hull of a mask, filled."""
+    held = np.flatnonzero(mask.any(axis=1))
+    first = mask[held].argmax(axis=1)
+    last = mask.shape[1] - 1 - mask[held, ::-1].argmax(axis=1)
+    points = np.stack([np.concatenate([first, last]), np.concatenate([held, held])], axis=1).astype(np.int32)
+    hull = np.zeros_like(mask)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
+    return hull
+
+
+def _towards_left(array: Pixels, side: int) -> Pixels:
+    """The array turned so that `side` (left, top, right, bottom) becomes its left side."""
+    turned = array if side % 2 == 0 else array.T
+    return turned if side < 2 else turned[:, ::-1]
+
+
+def _edge(mask: NDArray[np.bool_], hull: NDArray[np.bool_], distance: Pixels) -> int | None:
+    """How far from the left side of the cut-out mask the field's edge lies; None where there is no edge.
+
+    An edge is straight (marks may be attached to it outside: then it lies further in), or it is an arc or a tip:
+    unbroken, with full echoes right at it.
+    """
+    rows, columns = mask.shape
+    first = np.where(mask.any(axis=1), mask.argmax(axis=1), columns)
+    line = int(np.bincount(first[first < columns]).argmax())
+    on_line = int(np.count_nonzero(np.abs(first - line) <= 1))
+    beyond = int(np.count_nonzero(first < line - 1))
+    if on_line >= STRAIGHT * rows and beyond <= ATTACHED * rows and line * 10 <= columns:
+        return max(0, line - 1)
+    depth = max(4, columns // 10)
+    band = slice(0, min(depth, columns))
+    inside = int(np.count_nonzero(hull[:, band]))
+    if np.count_nonzero(mask[:, band]) < SOLID * inside:
+        return None
+    hits = np.flatnonzero(first < depth)
+    if hits.size < max(3, LONG * rows):
+        return None
+    near = np.stack([distance[hits, np.minimum(first[hits] + k, columns - 1)] for k in (1, 2)]).astype(np.int32)
+    far = np.stack([distance[hits, np.minimum(first[hits] + k, columns - 1)] for k in range(4, 10)]).astype(np.int32)
+    return 0 if int(near.sum()) * 3 >= CONTRAST * int(far.sum()) else None
+
+
+def _enlarged(box: Box, shape: tuple[int, ...], rows: int, columns: int) -> Box:
+    """`box` of the reduced copy as pixels of the picture, with the margin, inside the picture."""
+    small_rows, small_columns = shape
+    left, top, right, bottom = box
+    return (
+        max(0, left - MARGIN) * columns // small_columns,
+        max(0, top - MARGIN) * rows // small_rows,
+        -(-min(small_columns, right + MARGIN) * columns // small_columns),
+        -(-min(small_rows, bottom + MARGIN) * rows // small_rows),
+    )

@@ -1,0 +1,1 @@
+"""WebDataset shards: writing, reading by offset, and verifying against the manifest."""

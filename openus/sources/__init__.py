@@ -1,0 +1,114 @@
+"""The sources: one module per dataset, discovered, with no central list.
+
+A module `openus/sources/<slug with underscores>.py` holds
+
+- `CARD: Card`: what is known of the dataset,
+- `IMAGES: str`: a pattern over the whole relative path of what it takes,
+- `IGNORED`: (rule, pattern searched in the relative path), the first that fits names why a file is no image,
+- `items(root) -> Iterator[Item]`: what lies under the source's folder, sorted by path, without reading a pixel.
+
+`openus.sources.local` makes a source of the same kind out of a person's own archive.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from openus.data import Card, Item
+from openus.errors import UnknownSource
+from openus.media import suffix_format
+from openus.sources._layout import is_hidden, rule_of
+
+LOCAL = "local"
+"""Module, and first word of the slug, of a person's own archive."""
+
+DATA_PART = "data part of a header/data pair"
+
+_SUFFIXES: dict[str, tuple[str, ...]] = {
+    "table": (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".parquet"),
+    "document": (".md", ".pdf", ".docx", ".doc", ".html", ".htm", ".rtf", ".rst", ".bib", ".pptx"),
+    "archive": (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
+}
+_DOCUMENTS = re.compile(r"(?:^|/)(?:LICEN[CS]E|README|CITATION|COPYING|CHANGELOG|AUTHORS)[^/]*$", re.IGNORECASE)
+_DATA_SUFFIXES = (".raw", ".zraw", ".img", ".raw.gz", ".img.gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset, or a person's own archive, as `build` takes it."""
+
+    card: Card
+    items: Callable[[Path], Iterator[Item]]
+    ignored: tuple[tuple[str, str], ...]
+    images: str | None = None
+    """Pattern of the paths that the layout holds as images; None where only the bytes can tell (local archives)."""
+
+
+def slugs() -> tuple[str, ...]:
+    """The slugs of all sources, by their number in the OpenUS-46 list, extras behind them by name."""
+    cards = [_module(name).CARD for name in _names()]
+    return tuple(card.slug for card in sorted(cards, key=lambda card: (card.index or 999, card.slug)))
+
+
+def load(slug: str) -> Source:
+    """The source of that slug. Raises UnknownSource, with the nearest slugs as a hint."""
+    name = slug.replace("-", "_")
+    if name not in _names() or "_" in slug:
+        near = difflib.get_close_matches(slug.lower().replace("_", "-"), slugs(), n=3)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise UnknownSource(f"There is no source {slug!r}.", f"{meant}`openus list` shows all.")
+    module = _module(name)
+    return Source(module.CARD, module.items, module.IGNORED, module.IMAGES)
+
+
+def ignore_rule(source: Source, path: str, format: str | None) -> str:
+    """Why a file that `source` does not take is no image: the source's own rule, else a general one.
+
+    Args:
+        source: the source under whose folder the file lies.
+        path: relative to that folder, with `/`.
+        format: what its bytes are (`openus.media.sniff`), None for no medium.
+
+    Returns:
+        The rule's name, as build.json counts it: the source's own (`mask`, `preview` …), `hidden`, `lock`,
+        `second copy` (the same tree once more), `table`, `document`, `archive`, `data part of a header/data pair`,
+        `unlisted medium` (a medium that the layout does not know) or `not a medium`.
+    """
+    own = rule_of(path, source.ignored)
+    if own:
+        return own
+    lower = path.lower()
+    data_part = lower.endswith(_DATA_SUFFIXES)
+    if source.images is None:
+        return DATA_PART if data_part else "not a medium"
+    if is_hidden(path):
+        return "hidden"
+    if path.rpartition("/")[2] == "fetch.lock.json":
+        return "lock"
+    if re.fullmatch(source.images, path):
+        return "second copy"
+    if format is None and _DOCUMENTS.search(path):
+        return "document"
+    if format is None and suffix_format(path) is None:
+        for rule, suffixes in _SUFFIXES.items():
+            if lower.endswith(suffixes):
+                return rule
+    if data_part:
+        return DATA_PART
+    return "unlisted medium" if format else "not a medium"
+
+
+def _names() -> list[str]:
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_") and name != LOCAL)
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")

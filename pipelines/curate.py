@@ -1,0 +1,21 @@
+"""Stage `curate@SLUG`: decode one source into staging."""
+
+import sys
+
+from openus.build import curate, salt_from
+from openus.build.staging import locked
+from pipelines.settings import load
+
+if __name__ == "__main__":
+    slug = sys.argv[1]
+    settings = load()
+    with locked(settings.staging):
+        done = curate(
+            settings.source(slug),
+            settings.folder(slug),
+            settings.staging,
+            settings.params,
+            salt=salt_from(),
+            workers=settings.workers,
+        )
+    print(f"{slug}: {done.files_taken} files, {done.decoded_frames} frames decoded, {done.reused_files} files reused")

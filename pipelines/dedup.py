@@ -1,0 +1,17 @@
+"""Stage `dedup`: one verdict per frame, over all sources."""
+
+from pathlib import Path
+
+from openus import manifest
+from openus.build import decide
+from pipelines.settings import load, write_json
+
+ADJUDICATED = Path("manifests/adjudicated.csv")
+OUT = Path("results/decisions")
+
+if __name__ == "__main__":
+    settings = load()
+    found = decide([settings.source(slug) for slug in settings.slugs], settings.staging, settings.params, ADJUDICATED)
+    manifest.write(found.table, OUT / "decisions.parquet")
+    manifest.write(found.rejected, OUT / "rejected.parquet")
+    write_json(OUT / "counts.json", found.sources)

@@ -1,0 +1,24 @@
+"""Stage `raw`: what lies under each source's folder, as one digest a source, so that DVC sees raw files change
+without hashing them. Runs at every `dvc repro`; only sources whose digest changed are curated again."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from openus.errors import CorpusError
+from openus.storage import walk
+from pipelines.settings import load, write_json
+
+if __name__ == "__main__":
+    settings = load()
+    shutil.rmtree("results/raw", ignore_errors=True)
+    for slug in settings.slugs:
+        folder = settings.folder(slug)
+        if not folder.is_dir():
+            raise CorpusError(f"{slug}: there is no folder {folder}.", f"`openus info {slug}` says how to get it.")
+        digest = hashlib.sha256()
+        paths, _ = walk(folder)
+        for path in paths:
+            stat = (folder / path).stat()
+            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        write_json(Path("results/raw") / f"{slug}.json", {"files": len(paths), "listing": digest.hexdigest()})

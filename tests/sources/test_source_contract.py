@@ -1,0 +1,296 @@
+"""One contract over every discovered source, on its declared layout and on the real files."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+import io
+import os
+import random
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from layouts import Layout, layouts, write
+from openus import anatomy, media, sources
+from openus.data import Item
+from openus.errors import UnknownSource
+from openus.sources import _layout
+from openus.storage import walk
+
+LAYOUTS = layouts()
+SLUGS = sources.slugs()
+HELD_OUT = {"bus-bra", "mmotu-2d", "gist514-db"}
+every_source = pytest.mark.parametrize("slug", SLUGS)
+every_place = pytest.mark.parametrize(
+    ("slug", "top"), [(slug, top) for slug in SLUGS for top in LAYOUTS[slug].top_folders]
+)
+
+
+def module_name(slug: str) -> str:
+    return f"openus.sources.{slug.replace('-', '_')}"
+
+
+def listed(slug: str, root: Path) -> list[Item]:
+    return list(sources.load(slug).items(root))
+
+
+def expected(layout: Layout, top: str, without: tuple[str, ...] = ()) -> list[Item]:
+    """The items that a layout declares, below the folders `top`, with the fields `without` empty."""
+    items = []
+    for path, fields in layout.images.items():
+        known = {name: value for name, value in fields.items() if name not in (*without, "masks")}
+        masks = tuple(top + mask for mask in fields.get("masks", ()))
+        items.append(Item(path=top + path, masks=masks, **known))
+    return sorted(items, key=lambda item: item.path)
+
+
+def test_each_source_has_a_layout_and_each_layout_a_source() -> None:
+    assert set(LAYOUTS) == set(SLUGS)
+
+
+def test_the_list_is_ordered_by_number_extras_last() -> None:
+    indices = [sources.load(slug).card.index for slug in SLUGS]
+    numbered = [index for index in indices if index is not None]
+    assert numbered == sorted(set(numbered))
+    assert all(1 <= index <= 46 for index in numbered)
+    assert indices[len(numbered) :] == [None] * (len(indices) - len(numbered))
+
+
+@every_source
+def test_the_card_is_complete_or_says_none(slug: str) -> None:
+    card = sources.load(slug).card
+    assert card.slug == slug
+    assert re.fullmatch(r"[a-z0-9-]+", slug)
+    assert all((card.name, card.title, card.anatomy_detail, card.media, card.access.kind, card.access.steps))
+    assert re.match(r"https?://", card.access.url)
+    assert card.access.gated in {"none", "login", "licence-click", "application"}
+    assert anatomy.check(card.anatomy or "") == card.anatomy
+    assert card.subject in {"in-vivo", "ex-vivo", "phantom", "simulation"}
+    assert card.role == ("held-out" if slug in HELD_OUT else "pretrain")
+    assert set(card.media) <= {"hdf5", "mat", "mha", "nifti", "nrrd", "npy"} | {s[1:] for s in media.SUFFIXES}
+    assert card.citation.startswith("@")
+    assert card.notes
+    unknown = [f.name for f in dataclasses.fields(card) if getattr(card, f.name) in ("unknown", "unverified", "none")]
+    assert unknown == []
+    for file in card.files:
+        assert re.fullmatch(r"[0-9a-f]{32}", file.md5 or "0" * 32)
+        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "0" * 64)
+
+
+@every_place
+def test_items_are_exactly_the_declared_ones(slug: str, top: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[slug]
+    layout.build(tmp_path, top)
+    found = listed(slug, tmp_path)
+    seconds = {top + path for path, rule in layout.decoys.items() if rule == "second copy"}
+    first_of_seconds = [item for item in found if item.path in seconds]
+    assert found == sorted(found, key=lambda item: item.path)
+    assert len({item.id for item in found}) == len(found)
+    assert first_of_seconds == [] or top
+    if not first_of_seconds:
+        assert found == expected(layout, top)
+
+
+@every_source
+def test_a_top_folder_changes_no_id(slug: str, tmp_path: Path) -> None:
+    ids = []
+    for number, top in enumerate(LAYOUTS[slug].top_folders):
+        LAYOUTS[slug].build(tmp_path / str(number), top)
+        ids.append(sorted(item.id for item in listed(slug, tmp_path / str(number))))
+    assert ids[0]
+    assert ids == [ids[0]] * len(ids)
+
+
+@every_source
+def test_a_missing_table_loses_no_image(slug: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[slug]
+    layout.build(tmp_path, tables=False)
+    blank = [dataclasses.replace(item, licence=None, patient=None) for item in listed(slug, tmp_path)]
+    wanted = [dataclasses.replace(i, licence=None, patient=None) for i in expected(layout, "", layout.from_tables)]
+    assert blank == wanted
+
+
+@every_source
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff\xfe\x00,\x00\n\x00", b"PK\x03\x04 no workbook", b'"\n' * 9, b"\0" * 999]
+)
+def test_a_damaged_table_loses_no_image(slug: str, damage: bytes, tmp_path: Path) -> None:
+    layout = LAYOUTS[slug]
+    layout.build(tmp_path)
+    for path in layout.tables:
+        (tmp_path / path).write_bytes(damage)
+    assert [item.path for item in listed(slug, tmp_path)] == [item.path for item in expected(layout, "")]
+
+
+@every_source
+def test_files_that_are_no_image_have_a_named_rule(slug: str, tmp_path: Path) -> None:
+    layout, source = LAYOUTS[slug], sources.load(slug)
+    layout.build(tmp_path)
+    rules = {path: sources.ignore_rule(source, path, media.sniff(tmp_path / path)) for path in layout.decoys}
+    assert rules == layout.decoys
+    own = {rule for rule, _ in source.ignored}
+    for path in layout.tables:
+        assert sources.ignore_rule(source, path, None) in own | {"table"}
+    assert sources.ignore_rule(source, "fetch.lock.json", None) == "lock"
+
+
+@every_source
+def test_no_item_fits_a_rule_that_names_it_no_image(slug: str, tmp_path: Path) -> None:
+    LAYOUTS[slug].build(tmp_path)
+    source = sources.load(slug)
+    for item in listed(slug, tmp_path):
+        assert _layout.rule_of(item.path, source.ignored) is None
+        assert source.images and re.fullmatch(source.images, item.path)
+        assert (tmp_path / item.path).is_file()
+        assert all((tmp_path / mask).is_file() for mask in item.masks)
+        assert not any(_layout.rule_of(mask, source.ignored) is None for mask in item.masks)
+
+
+@every_source
+def test_the_order_of_a_directory_listing_does_not_matter(
+    slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LAYOUTS[slug].build(tmp_path, LAYOUTS[slug].top_folders[-1])
+    straight = listed(slug, tmp_path)
+    plain = os.walk
+    shuffle = random.Random(slug).shuffle
+
+    def shuffled(*args: object, **more: object):
+        for folder, folders, names in plain(*args, **more):
+            shuffle(folders)
+            shuffle(names)
+            yield folder, folders, names
+
+    monkeypatch.setattr(os, "walk", shuffled)
+    assert listed(slug, tmp_path) == straight
+
+
+@every_source
+def test_listing_opens_no_image(slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = LAYOUTS[slug]
+    layout.build(tmp_path)
+    opened: list[str] = []
+    plain = io.open
+
+    def recording(file: object, *args: object, **more: object):
+        opened.append(Path(str(file)).as_posix())
+        return plain(file, *args, **more)
+
+    monkeypatch.setattr(io, "open", recording)
+    monkeypatch.setattr(builtins, "open", recording)
+    listed(slug, tmp_path)
+    assert not {(tmp_path / path).as_posix() for path in [*layout.images, *layout.decoys]} & set(opened)
+
+
+@every_source
+def test_the_module_imports_little(slug: str) -> None:
+    allowed = set(sys.stdlib_module_names) | {"openus.data", "openus.sources._layout"}
+    tree = ast.parse(Path(str(import_module(module_name(slug)).__file__)).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert all(name in allowed or name.split(".")[0] in allowed for name in names)
+
+
+def test_listing_the_sources_imports_nothing_heavy() -> None:
+    heavy = ("pandas", "cv2", "PIL", "pydicom", "SimpleITK", "av", "h5py", "pyarrow", "python_calamine", "yaml")
+    code = f"import sys, openus.sources as s; s.slugs(); print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("slug", ["busbra", "BUS-BRA", "bus_bra", "local", "_layout", "local-mine", "", "../busi"])
+def test_an_unknown_source_is_named_with_a_hint(slug: str) -> None:
+    with pytest.raises(UnknownSource) as error:
+        sources.load(slug)
+    assert "openus list" in error.value.hint
+    if "bra" in slug.lower():
+        assert "bus-bra" in error.value.hint
+
+
+def test_general_rules(tmp_path: Path) -> None:
+    source = sources.load("busi")
+    rules = {
+        "__MACOSX/benign/._x.csv": "hidden",
+        ".DS_Store": "hidden",
+        "a/notes.txt": "table",
+        "a/LICENSE.txt": "document",
+        "LICENCE": "document",
+        "a/SOURCE.md": "document",
+        "a.tar.gz": "archive",
+        "x.RAR": "archive",
+        "x.raw": "data part of a header/data pair",
+        "x.png": "not a medium",
+        "weights.h5": "not a medium",
+        "elsewhere/benign/benign (1).png": "second copy",
+    }
+    assert {path: sources.ignore_rule(source, path, None) for path in rules} == rules
+    assert sources.ignore_rule(source, "cover.png", "png") == "unlisted medium"
+    assert sources.ignore_rule(source, "README.md", "jpg") == "unlisted medium"
+    write(tmp_path / "benign/benign (1).png", b"")
+    write(tmp_path / "old/benign/benign (1).png", b"")
+    assert [item.path for item in source.items(tmp_path)] == ["benign/benign (1).png"]
+
+
+@every_source
+def test_real_files(slug: str, real: Path) -> None:
+    root = real / "sources" / slug
+    if not root.is_dir():
+        pytest.skip(f"no real files of {slug}")
+    source = sources.load(slug)
+    items = listed(slug, root)
+    taken = {item.path for item in items}
+    assert (len(items), len({item.patient for item in items} - {None})) == LAYOUTS[slug].real
+    decoy = re.compile(r"(?i)mask|annotation|_tumor|_other|\.tsv$|SOURCE|LICEN|README")
+    assert [path for path in taken if decoy.search(path)] == []
+    rest = {
+        path: sources.ignore_rule(source, path, media.sniff(root / path)) for path in walk(root)[0] if path not in taken
+    }
+    assert {
+        path: rule for path, rule in rest.items() if rule in ("unlisted medium", "not a medium", "second copy")
+    } == {}
+    assert all(media.sniff(root / path) for path in taken)
+
+
+def test_real_tables(real: Path) -> None:
+    by_slug = {
+        slug: {i.id: i for i in listed(slug, real / "sources" / slug)}
+        for slug in SLUGS
+        if (real / "sources" / slug).is_dir()
+    }
+    bra = by_slug["bus-bra"]
+    assert all(item.label and item.split and item.masks for item in bra.values())
+    folds = {item.patient: item.split for item in bra.values()}
+    assert all(folds[item.patient] == item.split for item in bra.values())
+    assert bra["Images/bus_0001-l.png"].split == "fold-3"
+    spaced = {item.split: item.spacing_mm[0] is not None for item in by_slug["hc18"].values()}
+    assert spaced == {"training": True, "test": False}
+    assert all(0.0434 <= (item.spacing_mm[0] or 0) <= 0.1389 for item in by_slug["brest"].values())
+    assert {item.label for item in by_slug["brest"].values()} == {"benign", "malignant", "normal"}
+    assert {item.label for item in by_slug["mmotu-2d"].values()} == {None}
+    assert {item.label for item in by_slug["ddti"].values()} == {None, "2", "3", "4a", "4b", "4c", "5"}
+    assert {item.label for item in by_slug["blues"].values()} == {"0.0", "1.0", "2.0", "3.0"}
+
+
+def test_real_pocus_licences_and_groups(real: Path) -> None:
+    root = real / "sources" / "pocus"
+    rows = [line.split("\t") for line in (root / "LICENCES_PER_FILE.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    published = {path: (licence, group, label) for path, licence, _, group, label in rows}
+    items = {item.path: item for item in listed("pocus", root)}
+    assert set(items) == set(published)
+    for path, item in items.items():
+        licence, group, label = published[path]
+        assert item.label == label
+        assert item.licence is not None
+        assert item.licence.commercial_use == ("NC" not in licence)
+        if group.startswith("pid"):
+            assert item.patient == group.removeprefix("pid")
+        elif group == "Reg_pat1":
+            assert item.patient == "4"
+        else:
+            assert item.patient == group
