@@ -10,8 +10,6 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from openus.errors import ParamsError
-
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -151,12 +149,12 @@ BODY_PART: dict[str, str] = dict(zip(_tokens[::2], _tokens[1::2], strict=True))
 
 
 def check(word: str) -> str:
-    """`word` itself when it is in the vocabulary. Raises ParamsError with the nearest words as a hint."""
+    """`word` itself when it is in the vocabulary. Raises ValueError that names the nearest words."""
     if word in VOCABULARY:
         return word
     near = difflib.get_close_matches(word.lower().replace(" ", "-").replace("_", "-"), VOCABULARY, n=3)
-    meant = f"Did you mean {' or '.join(near)}?" if near else f"Words are {', '.join(sorted(VOCABULARY))}."
-    raise ParamsError(f"{word!r} is no anatomy that openus knows.", meant)
+    meant = f"did you mean {' or '.join(near)}" if near else f"words are {', '.join(VOCABULARY)}"
+    raise ValueError(f"{word!r} is no word of the anatomy vocabulary; {meant}")
 
 
 def from_body_part(text: str | None) -> str | None:

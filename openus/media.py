@@ -29,6 +29,9 @@ SUFFIXES: dict[str, str] = {
 """Suffix -> the format it pretends to be."""
 
 HEAD_BYTES = 4096
+TEXT_HEADER_BYTES = 1 << 26
+"""Longest text header that is read: sequences of a tracked probe carry kilobytes for each frame."""
+_LINE_BYTES = 1 << 16
 
 
 def head(path: Path) -> bytes:
@@ -58,7 +61,7 @@ def sniff(path: Path) -> str | None:
 
 
 def sniff_bytes(first: bytes, name: str = "") -> str | None:
-    """The format of `first`, a file's first bytes (4,096 are enough). `name` only settles gzip and old headers."""
+    """The format of `first`, a file's first bytes (4,096 are enough). `name` only settles MAT 7.3."""
     if first[128:132] == b"DICM":  # before all others: a preamble may be another format's header (TIFF, PS3.10 7.1)
         return "dicomdir" if _MEDIA_DIRECTORY in first else "dicom"
     if first.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -93,25 +96,81 @@ def sniff_bytes(first: bytes, name: str = "") -> str | None:
         return "mat"
     if first.startswith(b"\x93NUMPY"):
         return "npy"
-    if _is_nifti(first, name):
+    if _is_nifti(first):
         return "nifti"
     if _is_metaimage(first):
         return "mha"
     return _dicom(first)
 
 
-def _is_nifti(first: bytes, name: str) -> bool:
-    if first[344:348] in (b"n+1\0", b"ni1\0") or first[4:12] in (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n"):
-        return True
-    if first[:2] == b"\x1f\x8b" and name.lower().endswith(".nii.gz"):
+def _is_nifti(first: bytes) -> bool:
+    if first[:2] == b"\x1f\x8b":
         import zlib
 
         try:
-            inner = zlib.decompressobj(31).decompress(first, 512)
+            first = zlib.decompressobj(31).decompress(first, 512)
         except zlib.error:
             return False
-        return inner[344:348] in (b"n+1\0", b"ni1\0") or inner[4:8] in (b"n+2\0", b"ni2\0")
-    return False
+    return first[344:348] in (b"n+1\0", b"ni1\0") or first[4:12] in (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")
+
+
+def text_header(path: Path, last: bytes) -> tuple[dict[str, str], int]:
+    """The `key = value`, `key: value` and `key:=value` lines of a MetaImage or NRRD header, and its length in bytes.
+
+    It ends behind the line whose key is `last`, or for `last` empty behind the first empty line or with the file.
+    Raises ValueError when `last` does not come, OSError.
+    """
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        for line in iter(lambda: file.readline(_LINE_BYTES), b""):
+            if file.tell() > TEXT_HEADER_BYTES:
+                break
+            if not last and not line.strip():
+                return fields, file.tell()
+            text = line.decode("utf-8", "replace").strip()
+            key, sign, value = text.partition("=" if last else ":")
+            if sign and not text.startswith("#"):
+                fields[key.strip()] = value.removeprefix("=").strip()
+            if last and key.strip() == last.decode():
+                return fields, file.tell()
+    if last:
+        raise ValueError(f"no {last.decode()}")
+    return fields, path.stat().st_size
+
+
+def companions(path: Path) -> list[str]:
+    """Names of the files beside `path` that hold its values, where it is only a header (.mhd, .nhdr, .hdr).
+
+    >>> companions(Path(__file__))
+    []
+    """
+    kind = sniff(path)
+    try:
+        if kind == "mha":
+            name = text_header(path, b"ElementDataFile")[0]["ElementDataFile"]
+            name = "" if name.upper() == "LOCAL" else name
+        elif kind == "nrrd":
+            fields = text_header(path, b"")[0]
+            name = fields.get("data file") or fields.get("datafile") or ""
+        elif kind == "nifti":
+            name = image_of_pair(path.name)
+        else:
+            return []
+    except (OSError, ValueError):
+        return []
+    return [name] if name and name != path.name and "\0" not in name and (path.parent / name).is_file() else []
+
+
+def image_of_pair(name: str) -> str:
+    """The name of the image file of a NIfTI header/image pair; a name that is no header's comes back as it is.
+
+    >>> image_of_pair("case 1.HDR"), image_of_pair("case1.hdr.gz"), image_of_pair("case1.nii")
+    ('case 1.img', 'case1.img.gz', 'case1.nii')
+    """
+    for header, image in ((".hdr", ".img"), (".hdr.gz", ".img.gz")):
+        if name.lower().endswith(header):
+            return name[: -len(header)] + image
+    return name
 
 
 def _is_metaimage(first: bytes) -> bool:

@@ -74,7 +74,7 @@ def _dispatch(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries whose change may change decoded bytes, by name."""
-    import importlib.metadata as metadata
+    from importlib import metadata
 
     import av
 

@@ -21,7 +21,7 @@ def missing_bytes(path: Path, kind: str) -> int:
         if kind in ("mp4", "mov"):
             end = _boxes_end(file, size)
         elif kind == "avi":
-            end = _riff_end(file)
+            end = _riff_end(file, size)
         elif kind == "mpeg":
             end = _program_stream_end(file, size)
         elif kind == "webm":
@@ -48,10 +48,24 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
     return at
 
 
-def _riff_end(file: BinaryIO) -> int:
-    """End of the first RIFF chunk; writers that never finished leave 0 or all ones there. Padding is forgiven."""
-    length: int = struct.unpack("<I", file.read(8)[4:8])[0]
-    return 0 if length in (0, 0xFFFFFFFF) else 8 + length - 1
+def _riff_end(file: BinaryIO, size: int) -> int:
+    """End of the last `movi` list, where an AVI's pictures lie; the index behind it may be missing.
+
+    Writers that never finished leave 0 or all ones as lengths.
+    """
+    at, end = 0, 0
+    while at + 12 <= size:
+        file.seek(at)
+        name, length, kind = struct.unpack("<4sL4s", file.read(12))
+        if name == b"RIFF":
+            at += 12
+            continue
+        if length == 0xFFFFFFFF or not name.isascii():
+            return end
+        if name == b"LIST" and kind == b"movi" and length > 4:
+            end = at + 8 + length
+        at += 8 + length + length % 2
+    return end
 
 
 def _program_stream_end(file: BinaryIO, size: int) -> int:
@@ -96,8 +110,8 @@ def _ebml_size(file: BinaryIO) -> int | None:
 
 def _asf_end(file: BinaryIO) -> int:
     """File size as the File Properties Object of an ASF file states it (ASF specification 3.2)."""
-    found, _, rest = file.read(_ASF_HEADER_SEARCH).partition(_ASF_FILE_PROPERTIES)
-    return int.from_bytes(rest[24:32], "little") if rest else 0
+    properties = file.read(_ASF_HEADER_SEARCH).partition(_ASF_FILE_PROPERTIES)[2]
+    return int.from_bytes(properties[24:32], "little")
 
 
 def _gif_end(file: BinaryIO, size: int) -> int:

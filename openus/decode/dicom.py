@@ -24,7 +24,7 @@ from openus.data import Frame, Header, Pixels
 from openus.decode import jpeg_plugin
 from openus.decode.dicom_frames import (
     Layout,
-    Lost,
+    LostError,
     PixelElement,
     encapsulated,
     fragment_spans,
@@ -75,10 +75,10 @@ def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
         try:
             for pixels in _pictures(path, file, dataset, element, form, params):
                 if count >= params.max_frames:
-                    raise Lost(f"decode.max_frames is {params.max_frames}")
+                    raise LostError(f"decode.max_frames is {params.max_frames}")
                 yield Frame(pixels, None if single and count == 0 else count, spacing, header)
                 count += 1
-        except Lost as error:
+        except LostError as error:
             raise DecodeError(_tail(path, count, declared, str(error)), "Fetch or copy it again.") from error
         if count < declared:
             raise DecodeError(_tail(path, count, declared, "the pixel data end there"), "Fetch or copy it again.")
@@ -112,7 +112,9 @@ def _inflated(path: Path, raw: BinaryIO, params: DecodeParams) -> BinaryIO:
     except zlib.error as error:
         raise DecodeError(f"{path.name}: its deflated data set is damaged ({error}).") from error
     if inflate.unconsumed_tail:
-        raise DecodeError(f"{path.name} inflates to more than {bound:,} bytes.", "Raise decode.max_pixels if it is true.")
+        raise DecodeError(
+            f"{path.name} inflates to more than {bound:,} bytes.", "Raise decode.max_pixels if it is true."
+        )
     return io.BytesIO(data)
 
 
@@ -211,7 +213,7 @@ def _clip(path: Path, file: BinaryIO, params: DecodeParams) -> Iterator[Pixels]:
     try:
         yield from video.pictures_of(path, Spliced(file, spans[1:]), params)
     except video.FAULTS as error:
-        raise Lost(str(error)) from error
+        raise LostError(str(error)) from error
 
 
 class Spliced(io.RawIOBase):
@@ -273,7 +275,11 @@ def pixel_spacing(dataset: Dataset, form: Layout) -> tuple[float | None, float |
     a picture that was resized since, and is no use. Else Pixel Spacing (0028,0030), else Imager Pixel Spacing
     (0018,1164), both row distance first.
     """
-    for across, down in (_region_spacing(dataset, form), _pair(dataset, "PixelSpacing"), _pair(dataset, "ImagerPixelSpacing")):
+    for across, down in (
+        _region_spacing(dataset, form),
+        _pair(dataset, "PixelSpacing"),
+        _pair(dataset, "ImagerPixelSpacing"),
+    ):
         if across is not None:
             return across, down
     return None, None

@@ -28,7 +28,7 @@ _J2K_START = b"\xff\x4f\xff\x51"
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The pixel data end, or go bad, before they should."""
 
 
@@ -94,7 +94,7 @@ def layout(dataset: Dataset) -> Layout:
 
 
 def pixel_element(file: BinaryIO, *, implicit: bool, big_endian: bool) -> PixelElement | None:
-    """The header of the element at the file's position, None when it is not Pixel Data; leaves the file at its value."""
+    """The element at the file's position, None when it is not Pixel Data; the file is left at its value."""
     order = ">" if big_endian else "<"
     head = file.read(8)
     if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) != (0x7FE0, 0x0010):
@@ -111,7 +111,7 @@ def pixel_element(file: BinaryIO, *, implicit: bool, big_endian: bool) -> PixelE
 def native(file: BinaryIO, element: PixelElement, form: Layout) -> Iterator[NDArray[Any]]:
     """Frames of native pixel data, (rows, columns[, 3]), in the type that they are stored in, native byte order.
 
-    Raises Lost when the file ends before the element does.
+    Raises LostError when the file ends before the element does.
     """
     source = file
     if element.big_endian and element.vr == "OW" and form.allocated == 8:  # bytes lie swapped in words, PS3.5 8.1.2
@@ -121,13 +121,11 @@ def native(file: BinaryIO, element: PixelElement, form: Layout) -> Iterator[NDAr
     while left >= form.frame_bytes:
         data = source.read(form.frame_bytes)
         if len(data) < form.frame_bytes:
-            raise Lost("the file ends within its pixel data")
+            raise LostError("the file ends within its pixel data")
         left -= form.frame_bytes
         yield _arranged(data, form, element.big_endian)
-    if 1 < left:
-        # Anything but the padding to an even length is part of a frame, unless it is the end of something longer.
-        if not source.read(1):
-            raise Lost("the file ends within its pixel data")
+    if left > 1 and not source.read(1):  # 1 is the padding to an even length
+        raise LostError("the file ends within its pixel data")
 
 
 def _arranged(data: bytes, form: Layout, big_endian: bool) -> NDArray[Any]:
@@ -135,12 +133,13 @@ def _arranged(data: bytes, form: Layout, big_endian: bool) -> NDArray[Any]:
     flat: NDArray[Any] = np.frombuffer(data, kind)
     if big_endian and form.allocated > 8:
         flat = flat.astype(kind.newbyteorder("="))
+    shaped: NDArray[Any]
     if form.samples == 1:
         shaped = flat.reshape(form.rows, form.columns)
     elif form.subsampled:
         shaped = _full_chroma(flat, form)
     elif form.planar == 1:
-        shaped = np.moveaxis(flat.reshape(3, form.rows, form.columns), 0, -1)
+        shaped = flat.reshape(3, form.rows, form.columns).transpose(1, 2, 0)
     else:
         shaped = flat.reshape(form.rows, form.columns, 3)
     return _used_bits(np.ascontiguousarray(shaped), form)
@@ -168,7 +167,7 @@ def encapsulated(
 ) -> Iterator[tuple[NDArray[Any], str]]:
     """Frames of encapsulated pixel data with the photometric interpretation that each came out in.
 
-    Raises Lost when the file ends within a fragment or a frame does not decode.
+    Raises LostError when the file ends within a fragment or a frame does not decode.
     """
     decoder = get_decoder(UID(syntax))
     plugin = LABEL if LABEL in decoder.available_plugins else ""
@@ -179,7 +178,7 @@ def encapsulated(
                 _check_stream_size(data, form)
                 yield _decoded(decoder, plugin, data, form)
         except (RuntimeError, ValueError, AttributeError, IndexError, TypeError, NotImplementedError, OSError) as error:
-            raise Lost(f"frame {number} does not decode ({str(error).splitlines()[-1].strip()})") from error
+            raise LostError(f"frame {number} does not decode ({str(error).splitlines()[-1].strip()})") from error
 
 
 def _decoded(decoder: Any, plugin: str, data: bytes, form: Layout) -> tuple[NDArray[Any], str]:
@@ -244,13 +243,13 @@ def _frame_streams(file: BinaryIO, syntax: str, declared: int, offsets: frozense
 def fragments_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """(position of its item tag, value) of each item of encapsulated pixel data, the offset table first (PS3.5 A.4).
 
-    Raises Lost when the file ends within an item.
+    Raises LostError when the file ends within an item.
     """
     for at, start, length in fragment_spans(file):
         file.seek(start)
         data = file.read(length)
         if len(data) < length:
-            raise Lost("the file ends within its pixel data")
+            raise LostError("the file ends within its pixel data")
         yield at, data
         file.seek(start + length)
 
@@ -262,12 +261,12 @@ def fragment_spans(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
         head = file.read(8)
         if len(head) < 8:
             if head:
-                raise Lost("the file ends within its pixel data")
+                raise LostError("the file ends within its pixel data")
             return
         group, element, length = struct.unpack("<HHL", head)
         if (group, element) == (0xFFFE, 0xE0DD):
             return
         if (group, element) != (0xFFFE, 0xE000) or length == 0xFFFFFFFF:
-            raise Lost("its pixel data hold no further item where one should be")
+            raise LostError("its pixel data hold no further item where one should be")
         yield at, at + 8, length
         file.seek(at + 8 + length)

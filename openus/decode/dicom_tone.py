@@ -57,14 +57,31 @@ def _rgb(values: Pixels, photometric: str) -> Pixels:
 
 
 def _palette(dataset: Dataset, form: Layout) -> Pixels:
-    """The colour of every possible index, (indices[, 3]); 16-bit tables by their upper byte (PS3.3 C.7.6.3.1.5)."""
-    from pydicom.pixels.processing import apply_color_lut
+    """The colour of every possible index, (indices[, 3]), uint8 (PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6)."""
+    first = int(dataset.RedPaletteColorLookupTableDescriptor[1])
+    indices = np.arange(1 << form.allocated)
+    if "RedPaletteColorLookupTableData" in dataset:
+        channels = [_table(dataset, colour) for colour in ("Red", "Green", "Blue")]
+        table = np.stack([values[np.clip(indices - first, 0, len(values) - 1)] for values in channels], axis=-1)
+    else:  # segmented tables
+        from pydicom.pixels.processing import apply_color_lut
 
-    indices = np.arange(1 << form.allocated, dtype=f"u{form.allocated // 8}").reshape(1, -1)
-    table = apply_color_lut(indices, dataset)[0, :, :3]
-    if table.dtype != np.uint8:
-        table = (table >> 8).astype(np.uint8)
-    return collapse(table[None])[0] if collapse(table[None]).ndim == 2 else np.ascontiguousarray(table)
+        table = apply_color_lut(indices.astype(f"u{form.allocated // 8}").reshape(1, -1), dataset)[0, :, :3]
+    if table.max() > 255:
+        table = table >> 8
+    rows: Pixels = collapse(table.astype(np.uint8)[None])[0]
+    return np.ascontiguousarray(rows)
+
+
+def _table(dataset: Dataset, colour: str) -> NDArray[Any]:
+    """One channel's table; unlike pydicom 3.0 with the byte order of its data set."""
+    data = dataset.get(f"{colour}PaletteColorLookupTableData")
+    entries = int(dataset.get(f"{colour}PaletteColorLookupTableDescriptor")[0]) or 1 << 16
+    little = dataset.original_encoding[1] is not False
+    if len(data) >= 2 * entries:
+        return np.frombuffer(data, "<u2" if little else ">u2")[:entries].astype(np.uint16)
+    values = np.frombuffer(data, np.uint8)
+    return values if little else values.reshape(-1, 2)[:, ::-1].ravel()
 
 
 def _gray_range(dataset: Dataset, form: Layout) -> tuple[float, float]:
@@ -83,7 +100,7 @@ def _gray_range(dataset: Dataset, form: Layout) -> tuple[float, float]:
 
 def _first(dataset: Dataset, keyword: str) -> float | None:
     value = dataset.get(keyword)
-    if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") and not isinstance(value, str):
+    if isinstance(value, (list, tuple)) or (hasattr(value, "__iter__") and not isinstance(value, str)):
         value = next(iter(value), None)
     try:
         return None if value is None else float(value)

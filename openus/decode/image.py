@@ -6,6 +6,7 @@ an impossible size costs nothing, and the pages of TIFF and animated WebP.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from openus.data import Frame, Pixels
 from openus.decode.pixels import collapse, finite_range, is_label, over_black, to_uint8, value_range
@@ -45,16 +46,23 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
             yield Frame(_no_label(path, pixels), index=page if pages > 1 else None)
 
 
-def _opened(path: Path) -> Image.Image:
-    """The file opened by Pillow: header only. Raises DecodeError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes, which are checked next
-            return Image.open(path)
-    except UnidentifiedImageError as error:
-        raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
-    except Image.DecompressionBombError as error:
-        raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file opened by Pillow: header only. Raises DecodeError.
+
+    Opened as a file, not by its path: Pillow 13 maps named uncompressed TIFF into memory and garbles turned ones.
+    """
+    with path.open("rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of sizes, which are checked next
+                image = Image.open(file)
+        except UnidentifiedImageError as error:
+            raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
+        except Image.DecompressionBombError as error:
+            raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
+        with image:
+            yield image
 
 
 def _check_size(path: Path, image: Image.Image, params: DecodeParams) -> None:
@@ -121,14 +129,14 @@ def _by_pillow(path: Path, image: Image.Image, page: int, pages: int) -> NDArray
     """Page `page` as (rows, columns[, 3]) in the depth that it has; alpha composited, turned as its tag says."""
     try:
         image.seek(page)
-        shown = ImageOps.exif_transpose(image)
+        image.load()  # turns a TIFF as its tag says
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DecodeError(f"{path.name}: page {page} of {pages} is cut or damaged ({error}).") from error
-    if shown.mode == "1":
-        return np.asarray(shown, np.uint8) * np.uint8(255)
-    if shown.mode[0] in "IF" or shown.mode == "L":
-        return np.asarray(shown)
-    if shown.has_transparency_data:
-        rgba = np.asarray(shown.convert("RGBA"))
+    if image.mode == "1":
+        return np.asarray(image, np.uint8) * np.uint8(255)
+    if image.mode[0] in "IF" or image.mode == "L":
+        return np.asarray(image)
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"))
         return over_black(rgba[..., :3], rgba[..., 3])
-    return np.asarray(shown.convert("RGB"))
+    return np.asarray(image.convert("RGB"))

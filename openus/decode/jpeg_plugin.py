@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import DecodeRunner
 
 LABEL = "openus"
-DECODER_DEPENDENCIES = {
-    syntax: ("opencv-python-headless>=4.14",)
-    for syntax in (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
-}
+DECODER_DEPENDENCIES = dict.fromkeys(
+    (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
+    ("opencv-python-headless>=4.14",),
+)
 LOSSLESS = 0xC3
 """Start-of-frame marker of lossless JPEG (ITU-T T.81, table B.1)."""
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})

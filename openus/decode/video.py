@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import av
 import cv2
@@ -35,6 +35,7 @@ SLACK = 2
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _PLANAR_8_BIT = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "yuv411p", "yuv410p", "yuv440p")
 _WITH_ALPHA = ("bgra", "rgba", "argb", "abgr", "yuva420p", "yuva422p", "yuva444p", "ya8", "gbrap", "pal8")
+_CUT = "its end is cut off ({:,} or more bytes)"
 _DEMUXER = {"mp4": "mov", "mov": "mov", "avi": "avi", "webm": "matroska", "wmv": "asf", "gif": "gif"}
 
 
@@ -56,6 +57,9 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
         if not container.streams.video:
             raise NotUltrasound(f"{path.name} has no video stream.")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise DecodeError(f"{path.name}: its header names no codec.", "It is probably cut: fetch or copy it again.")
+        missing = _missing_samples(path, stream, missing)
         if missing == 0 and kind == "gif" and stream.frames == 1:
             yield _still(path, _pictures(path, container, stream, params, missing))
             return
@@ -69,18 +73,18 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
         _check_whole(path, stream, count, missing, fault)
 
 
-class _Corrupt(Exception):
+class _CorruptError(Exception):
     """The decoder itself says that this picture is damaged."""
 
 
-FAULTS = (av.FFmpegError, _Corrupt)
+FAULTS = (av.FFmpegError, _CorruptError)
 """What `pictures_of` raises when a stream goes bad."""
 
 
 def pictures_of(path: Path, source: IO[bytes] | io.RawIOBase, params: DecodeParams) -> Iterator[Pixels]:
     """Pictures of a stream inside a file, `path` naming it in messages. Raises `FAULTS` and DecodeError."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
-    with av.open(source, metadata_errors="ignore") as container:
+    with av.open(source, mode="r", metadata_errors="ignore") as container:
         if not container.streams.video:
             raise NotUltrasound(f"{path.name} has no video stream.")
         yield from _pictures(path, container, container.streams.video[0], params, 0)
@@ -114,7 +118,7 @@ def _pictures(
     for packet in _whole_packets(container, stream, missing):
         for frame in packet.decode():
             if frame.is_corrupt:
-                raise _Corrupt(f"picture {count} is damaged")
+                raise _CorruptError(f"picture {count} is damaged")
             if count >= params.max_frames:
                 raise DecodeError(
                     f"{path.name} holds more frames than that.", f"decode.max_frames is {params.max_frames}."
@@ -124,19 +128,22 @@ def _pictures(
 
 
 def _whole_packets(container: InputContainer, stream: VideoStream, missing: int) -> Iterator[Any]:
-    """Packets in file order; of a cut file without the one at the cut, whose picture would be half a picture."""
+    """Packets in file order.
+
+    Of a cut file the packet at the cut is left out, since it holds half a picture, and so is the flush at the end:
+    pictures that still wait in the decoder for their turn may follow ones that were cut off, and would get their index.
+    """
+    packets = container.demux(stream)
+    if not missing:
+        yield from packets
+        return
     held = None
-    for packet in container.demux(stream):
-        if packet.is_corrupt and missing:
+    for packet in packets:
+        if packet.is_corrupt or packet.size == 0:
             continue
-        if not missing:
-            yield packet
-        elif packet.size == 0:  # the flush at the end
-            yield packet
-        else:
-            if held is not None:
-                yield held
-            held = packet
+        if held is not None:
+            yield held
+        held = packet
 
 
 def _check_whole(path: Path, stream: VideoStream, count: int, missing: int, fault: str) -> None:
@@ -148,13 +155,24 @@ def _check_whole(path: Path, stream: VideoStream, count: int, missing: int, faul
     """
     declared = _declared(stream)
     if count == 0:
-        reason = fault or (f"{missing:,} bytes are missing at its end" if missing else "nothing to decode")
+        reason = fault or (_CUT.format(missing) if missing else "nothing to decode")
         raise DecodeError(f"{path.name} holds no picture that decodes: {reason}.", "Fetch or copy it again.")
     short = declared - count if declared else 0
     if fault or (missing and (short > 0 or not declared)) or short > SLACK:
-        reason = fault or (f"{missing:,} bytes are missing at its end" if missing else "the rest is not there")
+        reason = fault or (_CUT.format(missing) if missing else "the rest is not there")
         of = f" of {declared} declared" if declared else ""
         raise DecodeError(f"{path.name}: {count} frames came{of}: {reason}.", "The frames that came are kept.")
+
+
+def _missing_samples(path: Path, stream: VideoStream, missing: int) -> int:
+    """`missing`, or for MP4 and QuickTime how far their index of samples itself reaches beyond the file's end.
+
+    Whatever else was cut there is no picture. Fragmented files, which state no count, have no whole index.
+    """
+    if missing and stream.frames and "mov" in stream.container.format.name:
+        size = path.stat().st_size
+        return max(0, max((entry.pos + entry.size for entry in stream.index_entries), default=0) - size)
+    return missing
 
 
 def _declared(stream: VideoStream) -> int:
@@ -178,13 +196,13 @@ class Converter:
         if name == "gray":
             upright = _plane(frame, 0).copy()
         elif name in _PLANAR_8_BIT and (_plane(frame, 1) == 128).all() and (_plane(frame, 2) == 128).all():
-            upright = cv2.LUT(_plane(frame, 0), self._table(frame))
+            upright = np.asarray(cv2.LUT(_plane(frame, 0), self._table(frame)), np.uint8)
         elif name in _WITH_ALPHA:
             rgba = self._convert(frame, "rgba")
             upright = collapse(over_black(rgba[..., :3], rgba[..., 3]))
         else:
             upright = collapse(self._convert(frame, "rgb24"))
-        return _displayed(frame, np.asarray(upright, np.uint8))
+        return _displayed(frame, upright)
 
     def _convert(self, frame: VideoFrame, form: str) -> Pixels:
         shown = self.scaler.reformat(frame, format=form, interpolation=_EXACT, threads=1)
@@ -207,7 +225,8 @@ class Converter:
 
 def _plane(frame: VideoFrame, index: int) -> Pixels:
     plane = frame.planes[index]
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    values = np.frombuffer(memoryview(plane), np.uint8)
+    return values.reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 def _displayed(frame: VideoFrame, pixels: Pixels) -> Pixels:
@@ -215,7 +234,7 @@ def _displayed(frame: VideoFrame, pixels: Pixels) -> Pixels:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return pixels
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5] / 65536.0
+    a, b, _, c, d = np.frombuffer(bytes(cast(Any, data)), np.int32)[:5] / 65536.0
     matrix: NDArray[Any] = np.rint([[a, b], [c, d]]).astype(int)
     if abs(int(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])) != 1:
         return pixels

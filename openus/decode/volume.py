@@ -12,7 +12,6 @@ around zero) and the one range that becomes 0 to 255 are facts of the whole file
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterator
@@ -32,10 +31,13 @@ from openus.params import DecodeParams
 
 SMALLEST = 8
 """Rows or columns; fewer are no picture: tracker sequences hold 1 x 1."""
-_CHUNK = 1 << 20
+EQUAL_PLANES = 0.9
+"""Share of the pixels that three slices have equal, where any is not 0, when they are planes of one picture."""
+_CHUNK, _SOURCE = 1 << 20, 1 << 16
+_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The values end, or go bad, before they should; says how many slices came."""
 
 
@@ -48,15 +50,14 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
     volume = volume_header.read(path, kind)
     _check_bounds(path, volume, params)
     low, high = _examined(path, volume)
-    pictures = _count(volume)
-    count = 0
+    pictures, count = _count(volume), 0
     try:
-        for values in _slices(volume):
-            for picture in _split(values, volume):
-                pixels = _colour(to_uint8(picture, low, high))
-                yield Frame(_turned(pixels, volume.orientation), count if pictures > 1 else None, _spacing(volume))
-                count += 1
-    except Lost as error:
+        for values in _pictures(volume):
+            pixels = _turned(_colour(to_uint8(values, low, high)), volume.orientation)
+            still = pictures == 1 or (pictures == 3 and values.ndim == 3)
+            yield Frame(pixels, None if still else count, _spacing(volume))
+            count += 1
+    except LostError as error:
         raise DecodeError(
             f"{path.name}: {count} of {pictures} declared slices came: {error}.", "Fetch or copy it again."
         ) from error
@@ -75,7 +76,9 @@ def _check_bounds(path: Path, volume: Volume, params: DecodeParams) -> None:
             f"{path.name} claims {size} pixels.",
             f"decode.max_pixels is {params.max_pixels:,}, decode.max_frames {params.max_frames:,}.",
         )
-    if volume.channels == 2 or (volume.channels > 4 and volume.channels * volume.rows * volume.columns > params.max_pixels):
+    if volume.channels == 2 or (
+        volume.channels > 4 and volume.channels * volume.rows * volume.columns > params.max_pixels
+    ):
         raise UnsupportedMedium(f"{path.name}: {volume.channels} values a pixel.")
     if volume.image_type.upper().startswith("RF"):
         raise NotUltrasound(f"{path.name} holds radio-frequency data ({volume.image_type}), not pictures.")
@@ -127,7 +130,7 @@ def _examined(path: Path, volume: Volume) -> tuple[float, float]:
             survey.add(values)
             if as_it_is and len(survey.distinct) > LABEL_COLOURS:
                 return 0.0, 255.0
-    except Lost as error:
+    except LostError as error:
         if survey.count == 0:
             raise DecodeError(f"{path.name}: no whole slice came: {error}.", "Fetch or copy it again.") from error
     if survey.is_label:
@@ -137,8 +140,38 @@ def _examined(path: Path, volume: Volume) -> tuple[float, float]:
     return value_range(survey.low, survey.high, integer=volume.dtype.kind in "iu" and volume.slope == int(volume.slope))
 
 
+def _pictures(volume: Volume) -> Iterator[NDArray[Any]]:
+    """Values (rows, columns[, channels]) of each picture.
+
+    Three slices that are practically equal are the red, green and blue planes of one picture (PSFHS, FH-PS-AOP);
+    more than four channels are frames (NRRD sequences whose list axis runs fastest).
+    """
+    slices = _slices(volume)
+    if volume.slices == 3 and volume.channels == 1:
+        held: list[NDArray[Any]] = []
+        try:
+            held.extend(slices)
+        except LostError:
+            yield from held
+            raise
+        planes = np.stack(held, axis=-1)
+        yield from [planes] if _one_picture(planes) else held
+        return
+    for values in slices:
+        if volume.channels <= 4:
+            yield values
+        else:
+            yield from np.moveaxis(values, -1, 0)
+
+
+def _one_picture(planes: NDArray[Any]) -> bool:
+    inside = planes.any(axis=-1)
+    equal = (planes == planes[..., :1]).all(axis=-1)
+    return bool(inside.any() and equal[inside].mean() >= EQUAL_PLANES)
+
+
 def _slices(volume: Volume) -> Iterator[NDArray[Any]]:
-    """Values (rows, columns[, channels]) of each slice, rescaled. Raises Lost where they end too early."""
+    """Values (rows, columns[, channels]) of each slice, rescaled. Raises LostError where they end too early."""
     size = volume.rows * volume.columns * volume.channels * volume.dtype.itemsize
     shape = (volume.rows, volume.columns) + ((volume.channels,) if volume.channels > 1 else ())
     with volume.data.open("rb") as file, _stream(file, volume) as stream:
@@ -154,29 +187,27 @@ def _exactly(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:
     try:
         data = stream.read(size)
     except (EOFError, OSError, zlib.error) as error:
-        raise Lost(f"the compressed values are damaged ({error})") from error
+        raise LostError(f"the compressed values are damaged ({error})") from error
     if data is None or len(data) < size:
-        raise Lost("the file ends within its values")
+        raise LostError("the file ends within its values")
     return data
 
 
 def _stream(file: IO[bytes], volume: Volume) -> IO[bytes] | io.BufferedReader:
     """The values as a file, inflated as they are read."""
-    if volume.coding == "gzip" and volume.data.suffix.lower() == ".gz":  # NIfTI: the header is inside
-        inflated = gzip.GzipFile(fileobj=file)
+    if volume.coding == "gzipped":
+        inflated = io.BufferedReader(Inflated(file), _CHUNK)
         _exactly(inflated, volume.offset)
-        return io.BufferedReader(inflated)
+        return inflated
     file.seek(volume.offset)
-    if volume.coding == "gzip":
-        return io.BufferedReader(gzip.GzipFile(fileobj=file))
-    return io.BufferedReader(_Zlib(file)) if volume.coding == "zlib" else file
+    return file if volume.coding == "raw" else io.BufferedReader(Inflated(file), _CHUNK)
 
 
-class _Zlib(io.RawIOBase):
-    """A zlib stream as a file."""
+class Inflated(io.RawIOBase):
+    """zlib or gzip data (members one after another too) as a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._inflate = file, zlib.decompressobj()
+        self._file, self._inflate, self._source = file, zlib.decompressobj(_ZLIB_OR_GZIP), b""
 
     def readable(self) -> bool:
         """Always."""
@@ -184,24 +215,20 @@ class _Zlib(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """As files do."""
-        while not self._inflate.eof:
-            source = self._inflate.unconsumed_tail or self._file.read(_CHUNK)
-            if not source:
+        while True:
+            if self._inflate.eof:
+                self._source = self._inflate.unused_data
+                if not self._source.startswith(b"\x1f\x8b"):
+                    return 0
+                self._inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
+            self._source = self._source or self._file.read(_SOURCE)
+            if not self._source:
                 return 0
-            data = self._inflate.decompress(source, len(buffer))
+            data = self._inflate.decompress(self._source, len(buffer))
+            self._source = self._inflate.unconsumed_tail
             if data:
                 buffer[: len(data)] = data
                 return len(data)
-        return 0
-
-
-def _split(values: NDArray[Any], volume: Volume) -> Iterator[NDArray[Any]]:
-    """The pictures of a slice: one, or one for each channel where there are more than colours have."""
-    if volume.channels <= 4:
-        yield values
-        return
-    for channel in range(volume.channels):
-        yield values[..., channel]
 
 
 def _colour(pixels: Pixels) -> Pixels:

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
-
-HEADER_BYTES = 1 << 26
-"""Longest text header that is read: sequences of a tracked probe carry kilobytes for each frame."""
+from openus.media import image_of_pair, text_header
 
 _METAIMAGE_TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
@@ -32,6 +30,8 @@ _NRRD_TYPES = {
     "u8": ("ulonglong", "unsigned long long", "uint64", "uint64_t"), "f4": ("float",), "f8": ("double",),
 }  # fmt: skip
 _NRRD_DOMAINS = ("domain", "space", "time", "list", "none", "???", "")
+_NIFTI_COLOURS = {128: 3, 2304: 4}
+"""NIfTI data types RGB24 and RGBA32 -> channels."""
 _MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
 """NIfTI xyzt_units -> millimetres."""
 
@@ -42,9 +42,9 @@ class Volume:
 
     data: Path
     offset: int
-    """Bytes before the values: in the file, or for gzip NIfTI in the inflated stream. -1: the values end the file."""
+    """Bytes before the values, in the inflated stream where the file is gzipped whole."""
     coding: str
-    """raw, zlib or gzip."""
+    """raw; zlib or gzip for compressed values behind a plain header; gzipped for a file compressed whole."""
     dtype: np.dtype[Any]
     columns: int
     rows: int
@@ -85,27 +85,27 @@ def _nifti(path: Path) -> Volume:
         zipped = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if zipped else path.open("rb") as stream:
         head = stream.read(540)
-    kind = nibabel.Nifti2Header if head[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Header
-    header = kind(head[: kind.template_dtype.itemsize], check=False)
+    kind: Any = nibabel.Nifti2Header if head[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Header
+    header: Any = kind(head[: kind.template_dtype.itemsize], check=False)
     ndim = int(header["dim"][0])
     if not 1 <= ndim <= 7:
         raise ValueError(f"{ndim} dimensions")
     shape = [int(n) for n in header["dim"][1 : ndim + 1]] + [1, 1]
     dtype, channels = header.get_data_dtype(), 1
-    if dtype.names:
-        dtype, channels = np.dtype(np.uint8), len(dtype.names)
+    if int(header["datatype"]) in _NIFTI_COLOURS:
+        dtype, channels = np.dtype(np.uint8), _NIFTI_COLOURS[int(header["datatype"])]
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if not np.isfinite(slope) or slope == 0 or not np.isfinite(intercept):
         slope, intercept = 1.0, 0.0
     single = bytes(header["magic"]).startswith(b"n+")
-    data = path if single else path.with_name(re.sub(r"\.hdr(\.gz)?$", r".img\1", path.name, flags=re.IGNORECASE))
+    data = path if single else path.with_name(image_of_pair(path.name))
     unit = int(header["xyzt_units"]) & 7
     scale = _MILLIMETRES.get(unit, 1.0)
     across, down = (abs(float(z)) * scale for z in header["pixdim"][1:3])
     return Volume(
         data=data,
         offset=max(int(header["vox_offset"]), kind.single_vox_offset if single else 0),
-        coding="gzip" if zipped else "raw",
+        coding="gzipped" if zipped else "raw",
         dtype=dtype,
         columns=shape[0],
         rows=shape[1],
@@ -118,7 +118,7 @@ def _nifti(path: Path) -> Volume:
 
 
 def _metaimage(path: Path) -> Volume:
-    fields, length = _text_header(path, b"ElementDataFile")
+    fields, length = text_header(path, b"ElementDataFile")
     shape = [int(n) for n in fields["DimSize"].split()] + [1, 1]
     if 0 in shape[:2] or fields.get("ElementType") in ("MET_OTHER", "MET_NONE"):
         raise NotUltrasound(f"{path.name} holds tracker data, no pictures (DimSize {fields['DimSize'].strip()}).")
@@ -146,7 +146,7 @@ def _metaimage(path: Path) -> Volume:
 
 
 def _nrrd(path: Path) -> Volume:
-    fields, length = _text_header(path, b"")
+    fields, length = text_header(path, b"")
     sizes = [int(n) for n in fields["sizes"].split()]
     kinds = fields.get("kinds", "").split() or ["domain"] * len(sizes)
     coding = {"raw": "raw", "gz": "gzip", "gzip": "gzip"}.get(fields["encoding"].lower())
@@ -180,29 +180,6 @@ def _nrrd_spacing(fields: dict[str, str]) -> tuple[float | None, float | None]:
         return _spacing(across, down, stated=False)
     sizes = [float(s) for s in fields.get("spacings", "").split() if s.lower() != "nan"]
     return _spacing(sizes[0], sizes[1], stated=False) if len(sizes) >= 2 else (None, None)
-
-
-def _text_header(path: Path, last: bytes) -> tuple[dict[str, str], int]:
-    """The `key = value`, `key: value` and `key:=value` lines of a header, and its length in bytes.
-
-    It ends behind the line whose key is `last`, or for `last` empty behind the first empty line or with the file.
-    """
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        for line in iter(lambda: file.readline(1 << 16), b""):
-            if file.tell() > HEADER_BYTES:
-                break
-            if not last and not line.strip():
-                return fields, file.tell()
-            text = line.decode("utf-8", "replace").strip()
-            parts = re.split(r"\s*=\s*" if last else r":=|:\s*", text, maxsplit=1)
-            if len(parts) == 2 and not text.startswith("#"):
-                fields[parts[0].strip()] = parts[1].strip()
-            if last and line.startswith(last):
-                return fields, file.tell()
-    if last:
-        raise ValueError(f"no {last.decode()}")
-    return fields, path.stat().st_size
 
 
 def _beside(path: Path, name: str) -> Path:

@@ -23,31 +23,51 @@ _NOISE = 3.0
 """Gray levels added to the local spread, so that noise in flat black is not blown up into structure."""
 DARK = 6.0
 """Neighbourhoods with a mean gray level up to this hold no echo to compare."""
+_CLIP = 1.0
+"""Structure beyond plus or minus this is cut off: a caliper or letter must not outweigh the tissue."""
+_ROUNDS = ((0, 0.2), (4, 0.5))
+"""Steps at half size and the correlation that a pair needs after them to go on."""
 _SCALE = (0.72, 1.39)
 _SHIFT = 0.2
 
 
 def reduce(thumbs: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Thumbnails (n, s, s) reduced to (n, side, side) by averaging whole blocks; `side` divides s."""
-    n, s, _ = thumbs.shape
-    block = s // side
-    sums = thumbs.reshape(n, side, block, side, block).sum(axis=(2, 4), dtype=np.uint32)
-    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
+    block = thumbs.shape[1] // side
+    rows = sum((thumbs[:, start::block] for start in range(1, block)), thumbs[:, ::block].astype(np.uint16))
+    sums = sum((rows[:, :, start::block] for start in range(1, block)), rows[:, :, ::block])
+    return ((sums + np.uint16(block * block // 2)) // np.uint16(block * block)).astype(np.uint8)
 
 
 def local_structure(pictures: NDArray[np.generic], window: int) -> tuple[Floats, Floats]:
-    """(picture - local mean) / (local spread + noise) over `window` x `window` pixels, and the local mean."""
+    """(picture - local mean) / (local spread + noise) over `window` x `window` pixels, clipped; and the local mean."""
     x = pictures.astype(np.float32)
     mean = _box(x, window)
     variance = np.maximum(_box(x * x, window) - mean * mean, 0)
-    return (x - mean) / np.sqrt(variance + _NOISE**2), mean
+    structure = (x - mean) / np.sqrt(variance + np.float32(_NOISE**2))
+    return np.clip(structure, -_CLIP, _CLIP), mean
 
 
 def compare(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], start: Floats) -> Floats:
-    """Agreement (n,), -1 to 1, of `moving` laid on `fixed`, thumbnails (n, 64, 64), starting from `start` (n, 4)."""
-    params = register(_half(fixed), _half(moving), start, steps=8)
-    params = register(local_structure(fixed, 9)[0], local_structure(moving, 9)[0], params, steps=4)
-    return agreement(fixed, moving, params)
+    """Agreement (n,), -1 to 1, of `moving` laid on `fixed`, thumbnails (n, 64, 64), starting from `start` (n, 4).
+
+    Pairs that do not come near each other are given up early, with -1: first as they lie, then after a few steps at
+    half size. The bounds lie well below what the pairs that end as one picture have reached by then.
+    """
+    scores = np.full(len(fixed), -1, dtype=np.float32)
+    live = np.arange(len(fixed))
+    a, b, params = _half(fixed), _half(moving), start
+    for steps, least in _ROUNDS:
+        params = register(a, b, params, steps)
+        warped, inside = warp(b, params)
+        passed = _correlation(a, warped, inside) >= least
+        live, a, b, params = live[passed], a[passed], b[passed], params[passed]
+    if len(live):
+        params = register(a, b, params, steps=4)
+        a, b = local_structure(fixed[live], 9)[0], local_structure(moving[live], 9)[0]
+        params = register(a, b, params, steps=3)
+        scores[live] = agreement(fixed[live], moving[live], params)
+    return scores
 
 
 def register(fixed: Floats, moving: Floats, params: Floats, steps: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from openus.dedup import align
 
 LENGTH = 64
 """8 x 8 cells."""
-_NORM = 500
+NORM = 500
 """Length of a descriptor as a vector. Products stay below 2^24, so float32 sums of them are exact."""
 _FLAT = 1.0
 """Root of summed squares of cell values below which a thumbnail has no structure to compare."""
@@ -33,29 +34,29 @@ def windows() -> tuple[Window, ...]:
     """
     cuts = ((0.0, 0.0), (0.07, 0.0), (0.0, 0.07), (0.1, 0.1))
     spans = [(1 - low - high, (low - high) / 2) for low, high in cuts]
-    return tuple(Window((*rows, *columns), mirrored) for mirrored in (False, True) for rows in spans for columns in spans)
+    return tuple(
+        Window((*rows, *columns), mirrored) for mirrored in (False, True) for rows in spans for columns in spans
+    )
 
 
-def describe(thumbs: NDArray[np.uint8], window: Window) -> NDArray[np.float32]:
-    """Descriptors (n, 64) of a window of n thumbnails: whole numbers in float32, length about 500; 0 for flat ones."""
-    if window.mirrored:
-        thumbs = thumbs[:, :, ::-1]
-    n = len(thumbs)
-    small = align.reduce(thumbs, 32).astype(np.float32)
-    params = np.tile(np.array([window.params], dtype=np.float32), (n, 1))
+def describe(thumbs: NDArray[np.uint8], every: Sequence[Window]) -> NDArray[np.float32]:
+    """Descriptors (windows, n, 64) of n thumbnails: whole numbers in float32, length about 500; 0 for flat ones."""
+    upright = align.reduce(thumbs, 32).astype(np.float32)
+    mirror = upright[:, :, ::-1]
+    return np.stack([_describe(mirror if window.mirrored else upright, window) for window in every])
+
+
+def _describe(small: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    n = len(small)
+    params = np.array([window.params], dtype=np.float32)
     cells, _ = align.local_structure(align.warp(small, params)[0], 13)
-    cells = cells.reshape(n, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(n, LENGTH)
+    cells = cells.reshape(n, 8, 4, 8, 4).mean(axis=4).mean(axis=2).reshape(n, LENGTH)
     cells -= cells.mean(axis=1, keepdims=True)
     length = np.sqrt((cells * cells).sum(axis=1, keepdims=True))
-    scaled = cells * (_NORM / np.maximum(length, np.float32(1e-6)))
+    scaled = cells * (NORM / np.maximum(length, np.float32(1e-6)))
     return np.where(length >= _FLAT, np.rint(scaled.round(3)), 0).astype(np.float32)
-
-
-def similarity(product: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine, -1 to 1, of the dot product of two descriptors."""
-    return product / np.float32(_NORM * _NORM)
 
 
 def product_of(similarity: float) -> float:
     """The dot product that two descriptors of this cosine have."""
-    return similarity * _NORM * _NORM
+    return similarity * NORM * NORM

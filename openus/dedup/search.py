@@ -18,14 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openus.dedup import align
+from openus.dedup.candidates import build_index, look_up
 from openus.dedup.describe import Window, describe, product_of, windows
 from openus.params import DedupParams
 
-_QUERIES = 64
-"""Queries looked up at once."""
-_STORED = 8192
-"""Stored descriptors compared with them at once; one block of products is 64 x 32 x 8,192 floats, 64 MiB."""
-_PAIRS = 256
+_PAIRS = 128
 """Candidate pairs aligned at once."""
 
 
@@ -95,7 +92,7 @@ def _exact(a: Fingerprints, b: Fingerprints | None) -> Iterator[Pair]:
     stored = b or a
     for i, sha in enumerate(a.sha):
         others = [j for j in rows.get(sha, ()) if (b is not None or j > i) and stored.group[j] != a.group[i]]
-        if others and describe(a.thumbs[i : i + 1], windows()[0]).any():
+        if others and describe(a.thumbs[i : i + 1], windows()[:1]).any():
             yield from ((i, j) for j in others)
 
 
@@ -125,36 +122,10 @@ def _lookup(
     query: Fingerprints, stored: Fingerprints, every: Sequence[Window], params: DedupParams
 ) -> Iterator[tuple[int, int, int]]:
     """(query row, stored row, window) of the best `params.neighbours` of each query above `params.candidate`."""
-    plain = np.concatenate(
-        [describe(stored.thumbs[s : s + _STORED], every[0]) for s in range(0, len(stored), _STORED)]
-        or [np.zeros((0, 64), np.float32)]
-    )
+    index = build_index(stored.thumbs, every[0])
     least = product_of(params.candidate)
-    for start in range(0, len(query), _QUERIES):
-        thumbs = query.thumbs[start : start + _QUERIES]
-        described = np.stack([describe(thumbs, window) for window in every])
-        group = query.group[start : start + _QUERIES]
-        found = []
-        for s in range(0, len(plain), _STORED):
-            block = plain[s : s + _STORED]
-            products = described.reshape(-1, block.shape[1]) @ block.T
-            products = products.reshape(len(every), len(thumbs), len(block))
-            best = products.max(axis=0)
-            rows, columns = np.nonzero((best >= least) & (group[:, None] != stored.group[None, s : s + _STORED]))
-            way = products[:, rows, columns].argmax(axis=0)
-            found.append((rows, columns + s, way, best[rows, columns]))
-        rows, columns, way, value = (np.concatenate(part) for part in zip(*found, strict=True))
-        keep = _best_of_each(rows, value, params.neighbours)
-        yield from zip((rows[keep] + start).tolist(), columns[keep].tolist(), way[keep].tolist(), strict=True)
-
-
-def _best_of_each(rows: NDArray[np.int64], value: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Indices of the `count` largest values of each row, and of those equal to the last of them."""
-    order = np.lexsort((-value, rows))
-    rows, value = rows[order], value[order]
-    first = np.searchsorted(rows, rows, side="left")
-    last = np.minimum(first + count - 1, np.searchsorted(rows, rows, side="right") - 1)
-    return order[value >= value[last]] if len(order) else order
+    for hits in look_up(query.thumbs, query.group, index, stored.group, every, least, params.neighbours):
+        yield from zip(hits.query.tolist(), hits.stored.tolist(), hits.window.tolist(), strict=True)
 
 
 def _scores(

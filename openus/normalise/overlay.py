@@ -15,12 +15,11 @@ from openus.normalise.resize import thumbnail
 
 WORK_SIDE = 400
 """Larger pictures are looked at as block means of 400 to 799 pixels."""
-
-STROKE = 80
-"""Levels by which a stroke outshines its surroundings."""
-BRIGHT = 150
-"""Least level of a stroke."""
-LETTER_ROWS = (6, 40)
+STROKE = (80, 50)
+"""Levels by which a stroke outshines its surroundings; the second value holds for block means, which pale strokes."""
+BRIGHT = (150, 120)
+"""Least level of a stroke, likewise."""
+LETTER_ROWS = ((7, 40), (5, 40))
 LETTER_COLUMNS = (2, 40)
 ROW_OF_LETTERS = 3
 """Letters side by side from which on there is text."""
@@ -33,21 +32,21 @@ def has_text(pixels: Pixels, field: Crop) -> bool | None:
     if min(field.w, field.h) < 64:
         return None
     cut = pixels[field.y : field.y + field.h, field.x : field.x + field.w]
-    cut = thumbnail(cut, WORK_SIDE)
-    gray = cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)
+    seen = thumbnail(cut, WORK_SIDE)
+    reduced = int(seen.shape != cut.shape)
+    gray = seen if seen.ndim == 2 else cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
     around = cv2.morphologyEx(gray, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    _, outshining = cv2.threshold(cv2.subtract(gray, around), STROKE - 1, 255, cv2.THRESH_BINARY)
-    _, bright = cv2.threshold(gray, BRIGHT - 1, 255, cv2.THRESH_BINARY)
-    strokes = cv2.bitwise_and(outshining, bright)
-    outlines, _ = cv2.findContours(strokes, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    letters = _letters(np.array([cv2.boundingRect(outline) for outline in outlines], dtype=np.int64).reshape(-1, 4))
-    return _longest_row(letters[:MOST_LETTERS]) >= ROW_OF_LETTERS
+    _, outshining = cv2.threshold(cv2.subtract(gray, around), STROKE[reduced] - 1, 255, cv2.THRESH_BINARY)
+    _, bright = cv2.threshold(gray, BRIGHT[reduced] - 1, 255, cv2.THRESH_BINARY)
+    outlines, _ = cv2.findContours(cv2.bitwise_and(outshining, bright), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = np.array([cv2.boundingRect(outline) for outline in outlines], dtype=np.int64).reshape(-1, 4)
+    return _longest_row(_letters(boxes, LETTER_ROWS[reduced])[:MOST_LETTERS]) >= ROW_OF_LETTERS
 
 
-def _letters(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _letters(boxes: NDArray[np.int64], rows: tuple[int, int]) -> NDArray[np.int64]:
     """The boxes (x, y, width, height) of a letter's size, left to right."""
     w, h = boxes[:, 2], boxes[:, 3]
-    sized = (h >= LETTER_ROWS[0]) & (h <= LETTER_ROWS[1]) & (w >= LETTER_COLUMNS[0]) & (w <= LETTER_COLUMNS[1])
+    sized = (h >= rows[0]) & (h <= rows[1]) & (w >= LETTER_COLUMNS[0]) & (w <= LETTER_COLUMNS[1])
     found = boxes[sized & (w <= 1.6 * h)]
     return np.asarray(found[np.lexsort((found[:, 1], found[:, 0]))], dtype=np.int64)
 

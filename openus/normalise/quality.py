@@ -8,17 +8,20 @@ import numpy as np
 from openus.data import Pixels
 from openus.normalise.resize import thumbnail
 
-_SIDE = 32
+_SIDE = 64
 BLANK_RANGE = 8
-"""A frame is blank when its block means (32 to 63 blocks on the longest side) span no more levels."""
+"""A frame is blank when its block means (64 to 127 blocks on the longest side) span no more levels."""
 NEAR = 0.35
 """Share of the rows that the ring-down of an uncoupled probe takes up, at most."""
 SILENT_LEVEL = 6
 SILENT_SHARE = 0.02
 """Below it, no more blocks than this share exceed SILENT_LEVEL."""
 RINGING = 20
-LAYERED = 0.6
-"""Within it, the mean level is at least RINGING, and this share of the variance lies between rows: parallel lines."""
+"""Within it, the least mean level."""
+WAVES = 3.0
+"""The rows' means rise and fall, in sum, by this many times their range: parallel lines. Attenuation alone makes 1."""
+UNEVEN = 0.7
+"""Median of the rows' coefficients of variation, at most: the lines run across the whole probe."""
 
 
 def quality(pixels: Pixels) -> str | None:
@@ -38,6 +41,11 @@ def _rings_in_air(blocks: Pixels) -> bool:
     near, deep = np.split(blocks, [int(len(blocks) * NEAR)])
     if near.size == 0 or np.count_nonzero(deep > SILENT_LEVEL) > SILENT_SHARE * deep.size:
         return False
-    levels = near.astype(np.int64)
-    between = float(levels.mean(axis=1).var())
-    return bool(levels.mean() >= RINGING and round(between, 6) >= round(LAYERED * float(levels.var()), 6))
+    levels = near.astype(np.float64)
+    means = levels.mean(axis=1)
+    lit = means > SILENT_LEVEL
+    if levels.mean() < RINGING or not lit.any():
+        return False
+    waves = float(np.abs(np.diff(means)).sum() / (means.max() - means.min() + 1))
+    uneven = float(np.median(levels[lit].std(axis=1) / means[lit]))
+    return round(waves, 3) >= WAVES and round(uneven, 3) <= UNEVEN

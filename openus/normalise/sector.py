@@ -41,11 +41,24 @@ BAR_SHARE = 0.15
 """What is apart from the largest part counts from this share of its area on; upright rectangles (gray and colour bars)
 from the larger one."""
 RECTANGULAR = 0.9
-STRAIGHT = 0.5
+"""Share of its bounding box that an upright rectangle fills."""
+STRAIGHT, STRAIGHT_FAINT = 0.5, 0.8
+"""Share of a side's length that lies on one upright line: the edge of a linear field."""
 ATTACHED = 0.15
+"""Share of it that may lie outside that line: marks that touch the field."""
 LONG = 0.05
-SOLID = 0.92
-CONTRAST = 0.5
+SOLID, SOLID_FAINT, SOLID_HOLLOW = 0.92, 0.95, 0.5
+"""The outermost tenth of an arc or a tip is at least LONG of the side's length and fills SOLID of its convex hull."""
+OUTSIDE = 0.4
+CONTRAST, CONTRAST_LINE, CONTRAST_FAINT = 0.7, 0.4, 0.9
+"""Echo two pixels outside an edge is at most OUTSIDE of that right inside it, and this at least CONTRAST of what is
+further in (less on a straight line, more where it is faint). What fades into black has no such place."""
+FAINT = 3
+"""An edge no brighter over the background, in levels, is believed at the second value of the shares above."""
+AROUND = 3
+TOP = 1
+BEYOND = 0.15
+"""Share of the lowest step's mask that may lie beyond an edge found at a higher step."""
 MARGIN = 1
 """Pixels of the reduced copy that are left around the field."""
 
@@ -127,15 +140,24 @@ def _band(levels: Pixels) -> int:
     after = levels[:, width + 1].astype(int)
     if tolerance:
         return width if np.count_nonzero(np.abs(after - lowest[0]) >= STEP) * 2 > after.size else 0
-    return width if width >= 3 and lowest[width + 1] == highest[width + 1] else 0
+    return width if width >= 3 and highest[0] != lowest[width + 1] == highest[width + 1] else 0
 
 
-def _background(levels: Pixels) -> int | None:
-    """The level that prevails on the border ring, three pixels wide, None when none does."""
+def _distance(levels: Pixels) -> Pixels | None:
+    """Levels between each pixel and the background, None where no level prevails on the border ring.
+
+    The background is the level most seen on the ring, three pixels wide; where that is a light panel, other panels of
+    the ring are background too.
+    """
     ring = np.concatenate([part.ravel() for part in (levels[:3], levels[-3:], levels[3:-3, :3], levels[3:-3, -3:])])
     counts = np.bincount(ring, minlength=256)
-    level = int(counts.argmax())
-    return level if counts[level] >= RING_SHARE * ring.size else None
+    prevailing = int(counts.argmax())
+    least = RING_SHARE * ring.size
+    if counts[prevailing] < least:
+        return None
+    panels = np.flatnonzero(counts[DARK + 1 :] >= least) + DARK + 1 if prevailing > DARK else np.array([prevailing])
+    away = np.abs(np.arange(256)[:, None] - panels[None, :]).min(axis=1).astype(np.uint8)
+    return np.asarray(cv2.LUT(levels, away), dtype=np.uint8)
 
 
 def _search(levels: Pixels) -> tuple[Box, Mask | None]:
@@ -145,18 +167,19 @@ def _search(levels: Pixels) -> tuple[Box, Mask | None]:
     """
     rows, columns = levels.shape
     whole = (0, 0, columns, rows)
-    level = _background(levels)
-    if level is None:
+    distance = _distance(levels)
+    if distance is None:
         return whole, None
-    distance = np.asarray(cv2.absdiff(levels, np.full_like(levels, level)), dtype=np.uint8)
     found: list[int | None] = [None] * 4
     best: tuple[int, Mask | None] = (-1, None)
+    lowest: Mask | None = None
     for step in STEPS:
         mask = _field_mask(distance, step)
         if mask is None:
             break
-        ends = _ends(mask, distance)
-        found = [end if old is None else old for old, end in zip(found, ends, strict=True)]
+        lowest = mask if lowest is None else lowest
+        ends = [end if _little_beyond(lowest, side, end) else None for side, end in enumerate(_ends(mask, distance))]
+        found = [new if old is None else old for old, new in zip(found, ends, strict=True)]
         sharp = sum(end is not None for end in ends)
         if sharp > best[0]:
             best = (sharp, mask)
@@ -164,6 +187,14 @@ def _search(levels: Pixels) -> tuple[Box, Mask | None]:
             break
     left, top, right, bottom = (whole[side] if end is None else end for side, end in enumerate(found))
     return (left, top, right, bottom), best[1]
+
+
+def _little_beyond(lowest: Mask, side: int, end: int | None) -> bool:
+    """Whether the mask of the lowest step reaches beyond `end` with noise only, not with a dark part of the field."""
+    if end is None:
+        return True
+    strip = (lowest[:, :end], lowest[:end], lowest[:, end:], lowest[end:])[side]
+    return int(np.count_nonzero(strip)) <= BEYOND * int(np.count_nonzero(lowest))
 
 
 def _field_mask(distance: Pixels, step: int) -> Mask | None:
@@ -186,25 +217,28 @@ def _field_mask(distance: Pixels, step: int) -> Mask | None:
 def _ends(mask: Mask, distance: Pixels) -> list[int | None]:
     """Where the field ends to the left, top, right, bottom; None for a side without an edge of the field."""
     x, y, w, h = cv2.boundingRect(mask)
-    part = (slice(y, y + h), slice(x, x + w))
-    hull = _hull(mask[part])
+    cut = mask[y : y + h, x : x + w]
+    hull = _hull(cut)
+    framed = cv2.copyMakeBorder(distance, AROUND, AROUND, AROUND, AROUND, cv2.BORDER_CONSTANT, value=0)
+    echo = np.asarray(framed[y : y + h + 2 * AROUND, x : x + w + 2 * AROUND], dtype=np.uint8)
     ends: list[int | None] = []
     for side, outermost in enumerate((x, y, x + w, y + h)):
-        cut, outline, echo = (_towards_left(array, side) for array in (mask[part], hull, distance[part]))
-        offset = _edge(cut > 0, outline > 0, echo)
+        turned = [_towards_left(array, side) for array in (cut, hull, echo)]
+        offset = _edge(turned[0] > 0, turned[1] > 0, turned[2], hollow=side == TOP)
         ends.append(None if offset is None else outermost + (offset if side < 2 else -offset))
     return ends
 
 
 def _hull(mask: Mask) -> Mask:
-    """The convex hull of a mask, filled."""
+    """The inside of a mask's convex hull, less the outermost pixel, where speckle makes any edge ragged."""
     held = np.flatnonzero(mask.any(axis=1))
     first = mask[held].argmax(axis=1)
     last = mask.shape[1] - 1 - mask[held, ::-1].argmax(axis=1)
     points = np.stack([np.concatenate([first, last]), np.concatenate([held, held])], axis=1).astype(np.int32)
     hull = np.zeros_like(mask)
     cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
-    return hull
+    inner = cv2.erode(hull, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(inner, dtype=np.uint8)
 
 
 def _towards_left(array: Pixels, side: int) -> Pixels:
@@ -213,30 +247,47 @@ def _towards_left(array: Pixels, side: int) -> Pixels:
     return turned if side < 2 else turned[:, ::-1]
 
 
-def _edge(mask: NDArray[np.bool_], hull: NDArray[np.bool_], distance: Pixels) -> int | None:
+def _edge(mask: NDArray[np.bool_], hull: NDArray[np.bool_], echo: Pixels, hollow: bool) -> int | None:
     """How far from the left side of the cut-out mask the field's edge lies; None where there is no edge.
 
-    An edge is straight (marks may be attached to it outside: then it lies further in), or it is an arc or a tip:
-    unbroken, with full echoes right at it.
+    An edge is straight (marks may be attached to it outside: then it lies further in), or it is an arc or a tip,
+    unbroken but `hollow` at the top of a convex field. Either way nothing is right outside it and full echo right
+    inside. A field painted just above the background must have a more perfect edge to be believed. `echo` has AROUND
+    more pixels on every side.
     """
     rows, columns = mask.shape
     first = np.where(mask.any(axis=1), mask.argmax(axis=1), columns)
     line = int(np.bincount(first[first < columns]).argmax())
-    on_line = int(np.count_nonzero(np.abs(first - line) <= 1))
+    straight = np.flatnonzero(np.abs(first - line) <= 1)
     beyond = int(np.count_nonzero(first < line - 1))
-    if on_line >= STRAIGHT * rows and beyond <= ATTACHED * rows and line * 10 <= columns:
-        return max(0, line - 1)
-    depth = max(4, columns // 10)
-    band = slice(0, min(depth, columns))
-    inside = int(np.count_nonzero(hull[:, band]))
-    if np.count_nonzero(mask[:, band]) < SOLID * inside:
-        return None
+    if line * 10 <= columns and beyond <= ATTACHED * rows:
+        sudden, faint = _contrast(first, straight, echo, CONTRAST_LINE)
+        if sudden and straight.size >= (STRAIGHT_FAINT if faint else STRAIGHT) * rows:
+            return max(0, line - 1)
+    depth = min(max(4, columns // 10), columns)
     hits = np.flatnonzero(first < depth)
     if hits.size < max(3, LONG * rows):
         return None
-    near = np.stack([distance[hits, np.minimum(first[hits] + k, columns - 1)] for k in (1, 2)]).astype(np.int32)
-    far = np.stack([distance[hits, np.minimum(first[hits] + k, columns - 1)] for k in range(4, 10)]).astype(np.int32)
-    return 0 if int(near.sum()) * 3 >= CONTRAST * int(far.sum()) else None
+    sudden, faint = _contrast(first, hits, echo, CONTRAST)
+    inside = hull[:, :depth]
+    filled = np.count_nonzero(mask[:, :depth] & inside)
+    solid = SOLID_HOLLOW if hollow else SOLID_FAINT if faint else SOLID
+    return 0 if sudden and filled >= solid * np.count_nonzero(inside) else None
+
+
+def _contrast(first: NDArray[np.intp], lines: NDArray[np.intp], echo: Pixels, least: float) -> tuple[bool, bool]:
+    """Whether echo begins suddenly at the `first` pixels of these lines, and whether it is faint there."""
+    last = echo.shape[1] - 1
+
+    def mean(offsets: range) -> float:
+        columns = np.minimum(first[lines, None] + AROUND + np.array(offsets), last)
+        return round(float(echo[lines[:, None] + AROUND, columns].mean()), 3)
+
+    if lines.size == 0:
+        return False, True
+    outside, near, far = mean(range(-3, -1)), mean(range(1, 3)), mean(range(4, 10))
+    faint = near < FAINT
+    return outside <= OUTSIDE * near and near >= (CONTRAST_FAINT if faint else least) * far, faint
 
 
 def _enlarged(box: Box, shape: tuple[int, ...], rows: int, columns: int) -> Box:

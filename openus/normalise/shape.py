@@ -17,8 +17,8 @@ ON_LINE = 0.8
 """Share of a side's rows that must lie within 1.5 pixels of its line."""
 POINTED = 0.12
 """A sector whose top is narrower than this share of its width is phased."""
-ARC = 0.05
-"""Depth of an arc over its chord, least. A convex array of half angle a has tan(a / 2) / 2 at the probe."""
+ARC = 0.02
+"""Depth of the probe's arc over its chord, least. A convex array of half angle a has tan(a / 2) / 2, cut ones less."""
 _LEAST_ROWS = 8
 
 
@@ -38,15 +38,16 @@ def kind_of(mask: NDArray[np.uint8]) -> str | None:
     left, right = int(first.min()), int(last.max())
     if int((last - first + 1).sum()) >= FULL * held.size * (right - left + 1):
         return "linear" if left > 0 and right < columns - 1 else None
-    lines = _side(first, held), _side(columns - 1 - last, held)
-    if lines[0] is None or lines[1] is None:
+    lines = [line for line in (_side(first, held), _side(columns - 1 - last, held)) if line is not None]
+    if len(lines) < 2:
         return None
     top = int(held[0])
     width = right - left + 1
-    top_width = columns - 1 - sum(slope * top + start for slope, start in (lines[0], lines[1]))
+    starts, ends = (slope * top + start for slope, start in lines)
+    top_width = columns - 1 - starts - ends
     if top_width < POINTED * width:
         return "phased"
-    return _by_top(inside, top, top_width)
+    return _by_top(inside, top, starts + top_width / 2, top_width)
 
 
 def _side(first: NDArray[np.intp], held: NDArray[np.intp]) -> tuple[float, float] | None:
@@ -62,11 +63,13 @@ def _side(first: NDArray[np.intp], held: NDArray[np.intp]) -> tuple[float, float
     return float(slope), float(start)
 
 
-def _by_top(inside: NDArray[np.bool_], top: int, top_width: float) -> str | None:
+def _by_top(inside: NDArray[np.bool_], top: int, centre: float, top_width: float) -> str | None:
     """Convex by the arc of the probe, trapezoid by its straight line; None where the picture's border cuts it off."""
-    columns = np.flatnonzero(inside.any(axis=0))
-    middle = columns[columns.size * 2 // 5 : columns.size * 3 // 5 + 1]
-    notch = float(np.median(inside[:, middle].argmax(axis=0))) - top
-    if notch >= ARC * top_width:
+    reach = top_width / 10
+    middle = inside[:, max(0, int(centre - reach)) : int(centre + reach) + 1]
+    if middle.shape[1] == 0:
+        return None
+    notch = float(np.median(middle.argmax(axis=0))) - top
+    if notch >= max(2.0, ARC * top_width):
         return "convex"
     return None if top == 0 else "trapezoid"

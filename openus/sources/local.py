@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from openus import anatomy
 from openus.data import Access, Card, Item, Licence
 from openus.errors import ParamsError, UnreadableFile, UsageError
-from openus.media import sniff, suffix_format
+from openus.media import companions, sniff, suffix_format
 from openus.params import LocalParams
 from openus.sources import Source
 from openus.sources._layout import item
@@ -18,6 +20,8 @@ from openus.storage import walk
 
 GROUPS = ("patient", "study", "video", "label", "view")
 """Named groups that a `pattern` may have."""
+
+_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd", ".hdr", ".hdr.gz")
 
 
 def source(name: str, params: LocalParams) -> Source:
@@ -40,7 +44,7 @@ def source(name: str, params: LocalParams) -> Source:
         index=None,
         name=name,
         title=f"A person's own archive ({name})",
-        anatomy=None if params.anatomy is None else anatomy.check(params.anatomy),
+        anatomy=_anatomy(name, params.anatomy),
         species=params.species,
         subject=params.subject,
         media=(),
@@ -48,7 +52,7 @@ def source(name: str, params: LocalParams) -> Source:
         licence=Licence(params.licence, params.commercial_use, params.redistribution),
         access=Access(kind="local", url=""),
     )
-    return Source(card, lambda root: _items(root, pattern, ignored), ignored)
+    return Source(card, partial(_items, pattern=pattern, ignored=ignored), ignored)
 
 
 def glob_regex(glob: str) -> str:
@@ -63,7 +67,8 @@ def glob_regex(glob: str) -> str:
     """
     if "/" not in glob:
         glob = f"**/{glob}"
-    parts = [part for part, _ in itertools.groupby((glob + "**" if glob.endswith("/") else glob).split("/"))]
+    parts = (glob + "**" if glob.endswith("/") else glob).split("/")
+    parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
     text = "".join("(?:[^/]+/)*" if part == "**" else _component(part) + "/" for part in parts[:-1])
     return rf"(?s:\A{text}{'.+' if parts[-1] == '**' else _component(parts[-1])}\Z)"
 
@@ -87,9 +92,12 @@ def _component(glob: str) -> str:
 
 def _choice(inside: str, opposite: bool) -> str:
     """`[…]` as a regular expression: single characters and ranges; a range that runs backwards fits nothing."""
-    singles, ranges = re.sub(r"([^-])-([^-])", "", inside), re.findall(r"([^-])-([^-])", inside)
-    parts = [re.escape(char) for char in singles]
-    parts += [f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges if low <= high]
+    parts = []
+    for low, high, single in re.findall(r"(.)-(.)|(.)", inside, re.DOTALL):
+        if single:
+            parts.append(re.escape(single))
+        elif low <= high:
+            parts.append(f"{re.escape(low)}-{re.escape(high)}")
     if not parts:
         return "[^/]" if opposite else "(?!)"
     return f"(?!/)[{'^' if opposite else ''}{''.join(parts)}]"
@@ -107,6 +115,14 @@ def _pattern(name: str, pattern: str | None) -> re.Pattern[str] | None:
     if other:
         raise ParamsError(f"{where}: unknown group {other[0]!r}.", f"Groups are {', '.join(GROUPS)}.")
     return compiled
+
+
+def _anatomy(name: str, word: str | None) -> str | None:
+    try:
+        return None if word is None else anatomy.check(word)
+    except ValueError as error:
+        hint = "openus.anatomy lists the words; leave the key out where an archive shows several regions."
+        raise ParamsError(f"local.{name}.anatomy: {error}.", hint) from error
 
 
 def _rules(name: str, params: LocalParams) -> tuple[tuple[str, str], ...]:
@@ -144,13 +160,11 @@ def _is_medium(path: Path) -> bool:
 
 
 def _data_parts(root: Path, paths: list[str]) -> frozenset[str]:
-    """Paths of the pixel data that a header beside them names (MetaImage .mhd, NRRD .nhdr, Analyze/NIfTI .hdr)."""
-    import openus.media
-
-    companions: Callable[[Path], list[str]] | None = getattr(openus.media, "companions", None)
-    if companions is None:
-        return frozenset()
-    headers = [path for path in paths if path.lower().endswith((".mhd", ".nhdr", ".hdr"))]
-    return frozenset(
-        (Path(path).parent / part).as_posix() for path in headers for part in companions(root / path) if part
-    )
+    """Paths of the values that a header elsewhere names (MetaImage .mhd, NRRD .nhdr, NIfTI .hdr)."""
+    parts = set()
+    for path in paths:
+        if path.lower().endswith(_HEADERS):
+            with contextlib.suppress(UnreadableFile):
+                for name in companions(root / path):
+                    parts.add(posixpath.normpath(posixpath.join(posixpath.dirname(path), name)))
+    return frozenset(parts)

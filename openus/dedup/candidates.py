@@ -1,0 +1,180 @@
+"""Which pairs are worth aligning: nearest descriptors, among whole tables or among buckets of large ones.
+
+Up to `BRUTE` stored pictures everything is compared with everything. Beyond that the stored descriptors are parted into
+buckets by k-means, and a query looks into its nearest few only (an inverted file). All of it is whole numbers: sums and
+products in float32 or int64 are exact, so buckets and candidates are the same whatever the processor, and no matter in
+which order the rows come, because the buckets are learnt from the rows in the order of their descriptors.
+
+Source of the method: H. Jégou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search", IEEE TPAMI
+33(1), 2011, section IV (inverted file, without the product quantizer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openus.dedup.describe import LENGTH, NORM, Window, describe
+
+BRUTE = 20_000
+"""Stored pictures up to which there is one bucket."""
+_PER_BUCKET = 200
+_BUCKETS = 4096
+_PROBES = 12
+"""Buckets that a window of a query looks into."""
+_LEARN = 32
+"""Descriptors a bucket that k-means learns from."""
+_ROUNDS = 8
+_QUERIES = 256
+"""Queries looked up at once with one bucket; sixteen times as many with several."""
+_BLOCK = 1 << 22
+"""Products held at once: 16 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Stored descriptors, sorted by bucket.
+
+    centres: (k, 64) · rows: of the stored table, in the order of `descriptors` · starts: (k + 1,), where each bucket
+    begins in them. Pictures without structure are left out.
+    """
+
+    centres: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Columns of candidates: row of the query, row of the stored picture, number of the window, product."""
+
+    query: NDArray[np.int64]
+    stored: NDArray[np.int64]
+    window: NDArray[np.int64]
+    product: NDArray[np.float32]
+
+    def take(self, index: NDArray[np.int64]) -> Hits:
+        """The hits at `index`."""
+        return Hits(self.query[index], self.stored[index], self.window[index], self.product[index])
+
+
+def build_index(thumbs: NDArray[np.uint8], whole: Window, brute: int = BRUTE) -> Index:
+    """The index of stored thumbnails (n, 64, 64), described by their `whole` window."""
+    blocks = [describe(thumbs[start : start + 4096], (whole,))[0] for start in range(0, len(thumbs), 4096)]
+    every = np.concatenate(blocks) if blocks else np.zeros((0, LENGTH), np.float32)
+    rows = np.flatnonzero(every.any(axis=1))
+    descriptors = every[rows]
+    if len(rows) <= brute:
+        return Index(np.zeros((1, LENGTH), np.float32), descriptors, rows, np.array([0, len(rows)]))
+    centres = _learn(descriptors, min(_BUCKETS, len(rows) // _PER_BUCKET))
+    bucket = _nearest(descriptors, centres)
+    order = np.argsort(bucket, kind="stable")
+    starts = np.searchsorted(bucket[order], np.arange(len(centres) + 1))
+    return Index(centres, descriptors[order], rows[order], starts)
+
+
+def look_up(
+    thumbs: NDArray[np.uint8],
+    group: NDArray[np.int64],
+    index: Index,
+    stored_group: NDArray[np.int64],
+    every: Sequence[Window],
+    least: float,
+    count: int,
+) -> Iterator[Hits]:
+    """For each query the `count` best stored pictures of other groups, by its best window, whose product is `least`.
+
+    What ties with the last of them comes too, so that the order of rows does not matter.
+    """
+    at_once = _QUERIES if len(index.centres) == 1 else 16 * _QUERIES
+    for start in range(0, len(thumbs), at_once):
+        described = describe(thumbs[start : start + at_once], every)
+        vectors = described.reshape(-1, LENGTH)
+        found = [hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)]
+        asking, place, product = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
+        window, query = np.divmod(asking, described.shape[1])
+        hits = Hits(query + start, index.rows[place], window, product)
+        yield _best(hits.take(np.flatnonzero(group[hits.query] != stored_group[hits.stored])), count)
+
+
+_NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+def _probes(vectors: NDArray[np.float32], index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """(bucket, the query vectors that look into it)."""
+    live = np.flatnonzero(vectors.any(axis=1))
+    k = len(index.centres)
+    if k <= _PROBES:
+        yield from ((bucket, live) for bucket in range(k))
+        return
+    pairs = []
+    for start in range(0, len(live), 4096):
+        some = live[start : start + 4096]
+        products = vectors[some] @ index.centres.T
+        last = np.partition(products, k - _PROBES, axis=1)[:, k - _PROBES, None]
+        asking, bucket = np.nonzero(products >= last)
+        pairs.append((bucket, some[asking]))
+    if not pairs:
+        return
+    buckets, askings = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    order = np.argsort(buckets, kind="stable")
+    ends = np.searchsorted(buckets[order], np.arange(k + 1))
+    for bucket in range(k):
+        if ends[bucket] < ends[bucket + 1]:
+            yield bucket, askings[order[ends[bucket] : ends[bucket + 1]]]
+
+
+def _scan(
+    vectors: NDArray[np.float32], asking: NDArray[np.int64], index: Index, bucket: int, least: float
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+    """(query vector, place in the index, product) of all that reach `least` in a bucket."""
+    first, last = int(index.starts[bucket]), int(index.starts[bucket + 1])
+    for low in range(first, last, 4096):
+        stored = index.descriptors[low : min(low + 4096, last)]
+        step = max(1, _BLOCK // len(stored))
+        for start in range(0, len(asking), step):
+            some = asking[start : start + step]
+            products = vectors[some] @ stored.T
+            flat = np.flatnonzero(products >= least)
+            a, b = np.divmod(flat, len(stored))
+            yield some[a], b + low, products.ravel()[flat]
+
+
+def _best(hits: Hits, count: int) -> Hits:
+    """One hit a pair, by its best window; of each query the `count` best and what ties with the last of them."""
+    hits = hits.take(np.lexsort((hits.window, -hits.product, hits.stored, hits.query)))
+    fresh = np.ones(len(hits.query), dtype=bool)
+    fresh[1:] = (hits.query[1:] != hits.query[:-1]) | (hits.stored[1:] != hits.stored[:-1])
+    hits = hits.take(np.flatnonzero(fresh))
+    hits = hits.take(np.lexsort((hits.stored, -hits.product, hits.query)))
+    first = np.searchsorted(hits.query, hits.query, side="left")
+    last = np.searchsorted(hits.query, hits.query, side="right") - 1
+    limit = hits.product[np.minimum(first + count - 1, last)]
+    return hits.take(np.flatnonzero(hits.product >= limit))
+
+
+def _learn(descriptors: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """k centres by k-means over a sample, rounded to whole numbers of a descriptor's length after every round."""
+    order = np.lexsort(descriptors.T[::-1])
+    sample = descriptors[order[np.linspace(0, len(order) - 1, min(len(order), _LEARN * k)).astype(np.int64)]]
+    centres = sample[np.linspace(0, len(sample) - 1, k).astype(np.int64)]
+    for _ in range(_ROUNDS):
+        bucket = _nearest(sample, centres)
+        sums = np.zeros((k, LENGTH), dtype=np.int64)
+        np.add.at(sums, bucket, sample.astype(np.int64))
+        length = np.sqrt((sums * sums).sum(axis=1, keepdims=True).astype(np.float64))
+        moved = np.rint(sums * (NORM / np.maximum(length, 1.0))).astype(np.float32)
+        centres = np.where(length > 0, moved, centres)
+    return centres
+
+
+def _nearest(descriptors: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The centre with the largest product, the first of equals."""
+    blocks = [
+        (descriptors[start : start + 4096] @ centres.T).argmax(axis=1) for start in range(0, len(descriptors), 4096)
+    ]
+    return np.concatenate(blocks).astype(np.int64)

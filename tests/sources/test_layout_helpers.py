@@ -1,0 +1,88 @@
+"""Tables and paths as adapters see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openus.sources import _layout
+from openus.sources.ddti import MAX_XML_BYTES, xml_text
+from openus.sources.pocus import patient_groups
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_a_table_is_read_in_any_of_the_usual_encodings(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("Train , id\r\n1 ,é\r\n2, b \r\n2,again\r\n,é2\r\nshort\r\n".encode(encoding))
+    assert _layout.read_csv(path, key="id") == {
+        "é": {"Train": "1", "id": "é"},
+        "b": {"Train": "2", "id": "b"},
+        "again": {"Train": "2", "id": "again"},
+        "é2": {"Train": "", "id": "é2"},
+    }
+    assert _layout.read_csv(path, key="Train")["2"]["id"] == "b"
+    assert _layout.read_csv(path, key="absent") == {}
+
+
+def test_a_missing_table_is_empty(tmp_path: Path) -> None:
+    assert _layout.read_csv(None, key="id") == _layout.read_csv(tmp_path / "none.csv", key="id") == {}
+    assert _layout.read_xlsx(None, key="id") == _layout.read_xlsx(tmp_path / "none.xlsx", key="id") == {}
+    assert _layout.read_text(tmp_path) == ""
+
+
+def test_the_first_table_in_order_counts(tmp_path: Path) -> None:
+    for folder in ("b", "a", ".hidden"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.csv").write_text("x")
+    assert _layout.find(tmp_path, _layout.WRAPPER + r"t\.csv") == tmp_path / "a" / "t.csv"
+    assert _layout.find(tmp_path, r"t\.csv") is None
+
+
+def test_groups_are_a_union_of_ids_and_sets() -> None:
+    pairs = [
+        ("x_northumbria_1_set2_a", "9"),
+        ("b", "9"),
+        ("c", "8"),
+        ("x_northumbria_1_set2_d", "8"),
+        ("e", ""),
+        ("f", "7"),
+        ("g", "7"),
+    ]
+    assert patient_groups(pairs) == {stem: "northumbria_1_set2" for stem, pid in pairs if pid in "89" and pid} | {
+        "f": "7",
+        "g": "7",
+    }
+    assert patient_groups(reversed(pairs)) == patient_groups(pairs)
+    chain = [("x_northumbria_2_a", "2"), ("x_northumbria_1_b", "2"), ("x_northumbria_2_c", "")]
+    assert set(patient_groups(chain).values()) == {"northumbria_1"}
+    assert patient_groups([("x_northumbria_1_set2", ""), ("x_northumbria_1_set20", "")]) == {
+        "x_northumbria_1_set2": "northumbria_1_set2",
+        "x_northumbria_1_set20": "northumbria_1_set20",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("<case><tirads> 4a </tirads></case>", "4a"),
+        ("<case><tirads>4<![CDATA[b]]></tirads></case>", "4b"),
+        ("<case><tirads/></case>", None),
+        ("<case></case>", None),
+        ("<case><tirads>2</tirads><tirads>5</tirads></case>", "2"),
+        ("<case><tirads>2</tirads>", None),
+        ("", None),
+        ('<!DOCTYPE c [<!ENTITY a "9">]><case><tirads>&a;</tirads></case>', None),
+        ('<!DOCTYPE c SYSTEM "file:///etc/passwd"><case><tirads>1</tirads></case>', None),
+        ("<case><tirads>" + "1" * MAX_XML_BYTES + "</tirads></case>", None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_case_xml(text: str, word: str | None, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "1.xml"
+    path.write_bytes(text.encode(encoding))
+    assert xml_text(path, "tirads") == word
+
+
+def test_case_xml_may_be_absent(tmp_path: Path) -> None:
+    assert xml_text(tmp_path / "1.xml", "tirads") is None

@@ -1,0 +1,149 @@
+"""Shards have bytes that depend on their samples alone, read by anybody's reader, and `verify` sees every damage."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import shutil
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openus import manifest
+from openus.errors import CorpusError
+from openus.shards.read import picture_bytes, samples
+from openus.shards.verify import verify
+from openus.shards.write import Sample, write_shards
+
+
+def _picture(seed: int, rows: int = 20, columns: int = 30) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (rows, columns), np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def _samples(count: int) -> list[Sample]:
+    return [Sample(f"busi-{n:016x}-000000", "png", _picture(n), {"key": f"busi-{n:016x}-000000", "source": "busi"})
+            for n in range(count)]  # fmt: skip
+
+
+def _corpus(folder: Path, count: int = 5) -> Path:
+    rows = []
+    written = {s.key: s for s in _samples(count)}
+    for address in write_shards(written.values(), folder / "shards", "pretrain", max_samples=2, max_bytes=10**9):
+        picture = written[address.key].picture
+        rows.append(
+            {"key": address.key, "source": "busi", "role": "pretrain", "status": "kept", "shard": address.shard}
+            | {"offset": address.offset, "size": address.size, "sha256": hashlib.sha256(picture).hexdigest()}
+            | {"width": 30, "height": 20, "channels": 1}
+        )
+    rows.append({"key": "busi-dropped-000000", "source": "busi", "role": "pretrain", "status": "dropped"})
+    manifest.write(manifest.table(rows), folder / "manifest.parquet")
+    return folder
+
+
+def test_bytes_are_a_function_of_the_samples(tmp_path: Path) -> None:
+    for name in "ab":
+        list(write_shards(_samples(7), tmp_path / name / "shards", "pretrain", max_samples=3, max_bytes=10**9))
+    a, b = (sorted((tmp_path / name / "shards").glob("*")) for name in "ab")
+    assert [p.name for p in a] == [f"pretrain-{n:06d}.tar" for n in range(3)]
+    assert [p.read_bytes() for p in a] == [p.read_bytes() for p in b]
+
+
+def test_headers_say_nothing_of_time_user_or_machine(tmp_path: Path) -> None:
+    list(write_shards(_samples(2), tmp_path / "shards", "pretrain", max_samples=9, max_bytes=10**9))
+    with tarfile.open(tmp_path / "shards" / "pretrain-000000.tar") as tar:
+        members = tar.getmembers()
+    assert [m.name.split(".")[1] for m in members] == ["png", "json"] * 2
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+
+
+def test_a_shard_closes_by_bytes_too(tmp_path: Path) -> None:
+    list(write_shards(_samples(4), tmp_path / "shards", "p", max_samples=100, max_bytes=1))
+    assert len(list((tmp_path / "shards").glob("*.tar"))) == 4
+
+
+def test_addresses_lead_to_the_bytes(tmp_path: Path) -> None:
+    written = {s.key: s for s in _samples(6)}
+    for address in list(write_shards(written.values(), tmp_path / "shards", "p", max_samples=4, max_bytes=10**9)):
+        found = picture_bytes(tmp_path, address.shard, address.offset, address.size)
+        assert found == written[address.key].picture
+
+
+@given(st.binary(min_size=1, max_size=3000), st.binary(min_size=1, max_size=3000))
+def test_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, one: bytes, two: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any") / "shards"
+    given_samples = [Sample("a-1", "jpg", one, {"key": "a-1"}), Sample("a-2", "png", two, {"key": "a-2"})]
+    list(write_shards(given_samples, folder, "p", max_samples=9, max_bytes=10**9))
+    back = list(samples(folder / "p-000000.tar"))
+    assert [(s.key, s.extension, s.picture, s.meta) for s in back] == [
+        (s.key, s.extension, s.picture, s.meta) for s in given_samples
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_webdataset_reads_them(tmp_path: Path) -> None:
+    import webdataset as wds
+
+    folder = _corpus(tmp_path) / "shards"
+    urls = [str(path) for path in sorted(folder.glob("*.tar"))]
+    found = list(wds.WebDataset(urls, shardshuffle=False).decode("pil"))
+    gc.collect()  # webdataset leaves its files to the collector: let it find them in this test
+    assert [s["__key__"] for s in found] == [s.key for s in _samples(5)]
+    assert all(s["png"].size == (30, 20) and s["json"]["source"] == "busi" for s in found)
+
+
+def test_verify_of_a_whole_corpus(tmp_path: Path) -> None:
+    verdict = verify(_corpus(tmp_path))
+    assert (verdict.ok, verdict.shards, verdict.samples, verdict.faults) == (True, 3, 5, ())
+
+
+def test_verify_sees_a_flipped_bit(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    shard = corpus / "shards" / "pretrain-000001.tar"
+    content = bytearray(shard.read_bytes())
+    content[512 + 100] ^= 1
+    shard.write_bytes(bytes(content))
+    verdict = verify(corpus)
+    assert not verdict.ok
+    assert {fault.shard for fault in verdict.faults} == {"shards/pretrain-000001.tar"}
+    assert any("checksum" in fault.error for fault in verdict.faults)
+
+
+@pytest.mark.parametrize("cut", [100, 700, 1600])
+def test_verify_sees_a_cut(tmp_path: Path, cut: int) -> None:
+    corpus = _corpus(tmp_path)
+    shard = corpus / "shards" / "pretrain-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:cut])
+    assert not verify(corpus).ok
+
+
+def test_verify_sees_missing_and_extra_shards_and_samples(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    (corpus / "shards" / "pretrain-000002.tar").unlink()
+    shutil.copy(corpus / "shards" / "pretrain-000000.tar", corpus / "shards" / "pretrain-000009.tar")
+    errors = {(fault.shard, fault.error) for fault in verify(corpus).faults}
+    assert ("shards/pretrain-000002.tar", "the manifest names it, but it is not there") in errors
+    assert ("shards/pretrain-000009.tar", "no row of the manifest names it") in errors
+
+
+def test_verify_sees_rows_that_point_elsewhere(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    rows = manifest.read(corpus / "manifest.parquet").to_pylist()
+    rows[0]["offset"], rows[1]["offset"] = rows[1]["offset"], rows[0]["offset"]
+    rows[2]["width"] = 31
+    manifest.write(manifest.table(rows), corpus / "manifest.parquet")
+    keys = {fault.key for fault in verify(corpus).faults}
+    assert keys == {rows[0]["key"], rows[1]["key"], rows[2]["key"]}
+
+
+def test_no_manifest_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"manifest\.parquet is not there"):
+        verify(tmp_path)
+    (tmp_path / "manifest.parquet").write_text("no parquet")
+    with pytest.raises(CorpusError, match="no readable manifest"):
+        verify(tmp_path)
