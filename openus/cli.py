@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -396,4 +397,9 @@ def sample(folder: Path, seed: int) -> None:
 
     written = module.write(folder, seed)
     click.echo(f"{written} files of synthetic sources under {folder}; build them with")
-    click.echo(f"  openus build-shards --root {folder} --out corpus " + module.local_options(folder))
+    root = shlex.quote(str(folder))
+    click.echo(f"  openus build-shards --root {root} --out corpus {module.local_options(folder)}")
+
+
+if __name__ == "__main__":
+    main()

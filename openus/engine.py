@@ -1,16 +1,18 @@
 """Where work runs: local processes that may crash or hang without taking the pool along.
 
-One function hands out work and gives back futures' results as they come; a cluster engine joins here later. pebble
-is used because `ProcessPoolExecutor` dies with its worker and knows no time limit per task.
+An engine is a context manager that gives a `Run`: a function that hands out tasks and gives back their results as
+they come. A cluster engine joins here later, with the same face. pebble is used because `ProcessPoolExecutor` dies
+with its worker and knows no time limit per task.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -24,56 +26,83 @@ class TimedOut(Exception):
     """A task ran longer than its time limit and was stopped."""
 
 
-def run(
-    fn: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    *,
-    workers: int,
-    timeout_s: Callable[[Task], float] | float,
-) -> Iterator[tuple[Task, Result | BaseException]]:
-    """`fn` over `tasks` in `workers` processes; yields (task, result or exception) as they finish, in any order.
+class Run(Protocol):
+    """`fn` over `tasks`; yields (task, result or exception) as they finish, in any order."""
+
+    def __call__(
+        self, fn: Callable[[Task], Result], tasks: Iterable[Task], *, timeout_s: float
+    ) -> Iterator[tuple[Task, Result | BaseException]]:
+        """See `local`."""
+        ...
+
+
+@contextlib.contextmanager
+def local(workers: int) -> Iterator[Run]:
+    """An engine of `workers` processes on this machine; they start with the first task and end with the block.
 
     `fn` and the tasks are pickled (spawned processes), so `fn` is a module-level function. No more than a few tasks
     a worker are under way, so a generator of millions is fine. A task whose process dies yields WorkerCrashed, one
-    that overruns yields TimedOut; the others are not touched. Leaving the iterator early stops the processes.
+    that overruns `timeout_s` yields TimedOut, and one that raises yields what it raised; the others are not touched.
     """
-    from pebble import ProcessExpired, ProcessPool
+    from pebble import ProcessPool
 
-    limit = timeout_s if callable(timeout_s) else (lambda _: timeout_s)
     spawn = multiprocessing.get_context("spawn")
     pool: Any = ProcessPool(max_workers=workers, initializer=_quiet, context=spawn)
-    pending: dict[Any, Task] = {}
-    source = iter(tasks)
-    exhausted = False
+    finished = False
+
+    def run(
+        fn: Callable[[Task], Result], tasks: Iterable[Task], *, timeout_s: float
+    ) -> Iterator[tuple[Task, Result | BaseException]]:
+        return _run(pool, fn, tasks, timeout_s, window=4 * workers)
+
     try:
-        while pending or not exhausted:
-            while not exhausted and len(pending) < 4 * workers:
-                try:
-                    task = next(source)
-                except StopIteration:
-                    exhausted = True
-                    break
-                pending[pool.schedule(fn, args=(task,), timeout=limit(task))] = task
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = pending.pop(future)
-                error = future.exception()
-                if isinstance(error, ProcessExpired):
-                    yield task, WorkerCrashed(f"the worker process ended with code {error.exitcode}")
-                elif isinstance(error, TimeoutError):
-                    yield task, TimedOut(f"it took longer than {limit(task):g} s")
-                else:
-                    yield task, error if error is not None else future.result()
+        yield run
+        finished = True
     finally:
-        if pending or not exhausted:
-            pool.stop()
-        else:
+        if finished:
             pool.close()
+        else:
+            pool.stop()
         pool.join()
 
 
+def _run(
+    pool: Any, fn: Callable[[Task], Result], tasks: Iterable[Task], timeout_s: float, window: int
+) -> Iterator[tuple[Task, Result | BaseException]]:
+    pending: dict[Any, Task] = {}
+    waiting = iter(tasks)
+    exhausted = False
+    try:
+        while pending or not exhausted:
+            while not exhausted and len(pending) < window:
+                try:
+                    task = next(waiting)
+                except StopIteration:
+                    exhausted = True
+                    break
+                pending[pool.schedule(fn, args=(task,), timeout=timeout_s)] = task
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield pending.pop(future), _outcome(future, timeout_s)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _outcome(future: Any, timeout_s: float) -> Any:
+    """The result of a finished future, or what stands for its failure."""
+    from pebble import ProcessExpired
+
+    error = future.exception()
+    if isinstance(error, ProcessExpired):
+        return WorkerCrashed(f"the worker process ended with code {error.exitcode}")
+    if isinstance(error, TimeoutError):
+        return TimedOut(f"it took longer than {timeout_s:g} s")
+    return future.result() if error is None else error
+
+
 def _quiet() -> None:
-    """A worker leaves Ctrl-C to its parent, and cv2's threads to the other workers."""
+    """A worker leaves Ctrl-C to its parent, and the other cores to the other workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from openus.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -17,3 +24,57 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real ultrasound files are not here ({folder.name}); set OPENUS_REAL")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the caller's key."""
+    monkeypatch.delenv("OPENUS_SALT", raising=False)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic corpus, raw."""
+    from openus import sample as module
+
+    folder = tmp_path_factory.mktemp("sample")
+    module.write(folder, 0)
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.stdout)
+
+
+def openus(*words: object) -> Ran:
+    """Run the command line in this process."""
+    result = CliRunner().invoke(main, [str(word) for word in words], prog_name="openus")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def sample_words(sample: Path) -> list[str]:
+    """The words that build the whole sample, own archives included."""
+    from openus import sample as module
+
+    return ["--root", str(sample), *shlex.split(module.local_options(sample))]
+
+
+@pytest.fixture(scope="session")
+def corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build of the whole sample. Read-only for tests; its staging lies beside it."""
+    out = tmp_path_factory.mktemp("corpus") / "out"
+    ran = openus("build-shards", *sample_words(sample), "--out", out, "--workers", 2)
+    assert ran.exit_code == 0, ran.stderr
+    return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,7 +27,8 @@ def _echo(task: int) -> int:
 
 
 def test_crash_timeout_and_error_cost_their_own_task() -> None:
-    results = dict(engine.run(_work, range(12), workers=2, timeout_s=lambda task: 2.0 if task == 5 else 30.0))
+    with engine.local(2) as run:
+        results = dict(run(_work, range(12), timeout_s=4))
     assert isinstance(results.pop(3), engine.WorkerCrashed)
     assert isinstance(results.pop(5), engine.TimedOut)
     assert isinstance(results.pop(7), ValueError)
@@ -36,17 +38,26 @@ def test_crash_timeout_and_error_cost_their_own_task() -> None:
 def test_tasks_are_drawn_as_needed() -> None:
     drawn = []
 
-    def tasks():
+    def tasks() -> Iterator[int]:
         for number in range(1000):
             drawn.append(number)
             yield number
 
-    running = engine.run(_echo, tasks(), workers=1, timeout_s=30)
-    next(running)
-    assert len(drawn) <= 8
-    running.close()
+    with engine.local(1) as run:
+        running = run(_echo, tasks(), timeout_s=30)
+        next(running)
+        assert len(drawn) <= 8
+        running.close()
+        assert dict(run(_echo, range(3), timeout_s=30)) == {0: 0, 1: 1, 2: 2}  # the engine goes on after a break
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_no_tasks_no_processes(workers: int) -> None:
-    assert list(engine.run(_echo, [], workers=workers, timeout_s=1)) == []
+def test_an_error_outside_stops_the_processes() -> None:
+    with pytest.raises(KeyError), engine.local(1) as run:
+        running = run(_work, [1, 5], timeout_s=60)
+        next(running)  # task 5 sleeps for a minute: leaving must not wait for it
+        raise KeyError
+
+
+def test_no_tasks_no_processes() -> None:
+    with engine.local(2) as run:
+        assert list(run(_echo, [], timeout_s=1)) == []

@@ -51,7 +51,10 @@ def test_every_suffix_pretends_to_a_known_format() -> None:
 def test_companions(tmp_path: Path) -> None:
     cases = {
         "a.mhd": (b"ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementDataFile = a.zraw\n", "a.zraw"),
-        "b.nhdr": (b"NRRD0004\ntype: uchar\ndimension: 2\nsizes: 2 2\nencoding: raw\ndata file: b.raw.gz\n", "b.raw.gz"),
+        "b.nhdr": (
+            b"NRRD0004\ntype: uchar\ndimension: 2\nsizes: 2 2\nencoding: raw\ndata file: b.raw.gz\n",
+            "b.raw.gz",
+        ),
         "c.hdr": (b"\0" * 344 + b"ni1\0", "c.img"),
     }
     for name, (header, data) in cases.items():
@@ -71,7 +74,14 @@ def test_companions(tmp_path: Path) -> None:
 def test_real_files_are_what_the_check_table_says(real: Path) -> None:
     with (real / "CHECK.tsv").open() as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
-    families = {"dicom": "dicom", "dicomdir": "dicom", "image": "image", "nifti": "volume", "video": "video", "volume": "volume"}
+    families = {
+        "dicom": "dicom",
+        "dicomdir": "dicom",
+        "image": "image",
+        "nifti": "volume",
+        "video": "video",
+        "volume": "volume",
+    }
     for row in rows:
         kind = sniff(real / row["path"])
         if row["kind"] in families:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import math
 import shlex
 import subprocess
@@ -20,8 +19,9 @@ from PIL import Image
 from openus import decode, media, sample, sources
 from openus.dedup.fingerprint import fingerprint, pixel_sha256
 from openus.dedup.search import Fingerprints, matches
+from openus.dedup.select import Selector
 from openus.errors import FileError, UsageError
-from openus.params import DecodeParams, DedupParams, from_yaml
+from openus.params import DecodeParams, DedupParams, SelectParams, from_yaml
 from openus.sample import phantom as us
 from openus.sources import local
 from openus.storage import walk
@@ -161,7 +161,7 @@ def test_every_medium_is_there_and_decodes(folder: Path, decoded: dict[str, list
     assert counts == {
         **{f"blues/{p}": 16 if "L1" in p else 14 for p in ITEMS["blues"]},
         **{f"pocus/{p}": 8 for p in ITEMS["pocus"][2:]},
-        "_local/dicom/P1/IM000002": 8,
+        "_local/dicom/P1/IM000002": 5,
         "_local/volumes/case01/us.nii.gz": 20,
         "_local/volumes/case02/sweep.mha": 12,
     }
@@ -199,10 +199,11 @@ def test_bus_bra_folds_are_disjoint_by_patient_but_their_validation_flags_are_no
             assert {"0", "1"} in uses.values()
 
 
-def test_bus_bra_boxes_and_sizes_are_those_of_the_masks(folder: Path) -> None:
+def test_bus_bra_table_says_what_names_and_masks_say(folder: Path) -> None:
     root = folder / "bus-bra" / "BUSBRA"
     for row in rows(root / "bus_data.csv"):
-        with Image.open(root / "Masks" / row["ID"].replace("bus_", "mask_").__add__(".png")) as image:
+        assert (row["Side"][0], int(row["Case"])) == (row["ID"][-1], int(row["ID"][4:8]))
+        with Image.open(root / "Masks" / f"mask_{row['ID'][4:]}.png") as image:
             assert (image.mode, image.size) == ("1", (int(row["Width"]), int(row["Height"])))
             y, x = np.nonzero(np.array(image))
         box = [int(number) for number in row["BBOX"].strip("[]").split(",")]
@@ -246,10 +247,14 @@ def test_planted_pairs_are_what_they_claim(decoded: dict[str, list[decode.Frame]
 def test_planted_frames_are_what_they_claim(decoded: dict[str, list[decode.Frame]]) -> None:
     black = {p: tuple(k for k, f in enumerate(fs) if f.pixels.max() < 8) for p, fs in decoded.items()}
     assert {p: indices for p, indices in black.items() if indices} == PLANTED.blank
-    for path, indices in PLANTED.held.items():
-        thumbs = [fingerprint(frame.pixels)[1].astype(float).ravel() for frame in decoded[path]]
-        alike = [np.corrcoef(a, b)[0, 1] for a, b in itertools.pairwise(thumbs)]
-        assert tuple(k + 1 for k, value in enumerate(alike) if value > 0.985) == indices
+    repeated = {}
+    for path, frames in decoded.items():
+        selector = Selector(SelectParams())
+        for index, frame in enumerate(frames):
+            if index not in black[path]:
+                selector.offer(index, fingerprint(frame.pixels)[1])
+        repeated[path] = tuple(k for k, made in selector.finish().items() if made.choice == "redundant-frame")
+    assert {p: indices for p, indices in repeated.items() if indices} == PLANTED.held
 
 
 def test_one_patient_lies_in_two_archives(decoded: dict[str, list[decode.Frame]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path
     with pytest.raises(KeyError), storage.atomic(target) as file:
         file.write(b"half")
         raise KeyError
-    assert target.read_text() == "old" and os.listdir(tmp_path) == ["x.json"]
+    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_a_full_disk_is_said_plainly(tmp_path: Path) -> None:
@@ -38,11 +37,11 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path) -> None:
         storage.atomic(tmp_path / "x.tar"),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sweep_removes_what_was_left_aside(tmp_path: Path) -> None:
     (tmp_path / ".x.tar.12345678.part").touch()
     (tmp_path / "x.tar").touch()
     storage.sweep(tmp_path)
-    assert os.listdir(tmp_path) == ["x.tar"]
+    assert [p.name for p in tmp_path.iterdir()] == ["x.tar"]

@@ -16,6 +16,8 @@ from openus.params import DecodeParams
 
 __all__ = ["frames", "versions"]
 
+MESSAGE_CHARACTERS = 400
+
 
 def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
     """The pictures of one file in their order, streamed.
@@ -38,12 +40,23 @@ def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
         raise UnsupportedMedium(f"{path.name} {claim}.", "Check that it was downloaded whole and is what it says.")
     try:
         yield from _dispatch(path, kind, params)
-    except (FileError, GeneratorExit):
+    except FileError as error:
+        if (plain := _plain(error.message)) != error.message:
+            raise type(error)(plain, error.hint) from error
         raise
     except MemoryError as error:
         raise DecodeError(f"{path.name}: too large for this machine's memory.", "Lower decode.max_pixels.") from error
     except Exception as error:  # the border: whatever a library throws at broken bytes is one file's failure
-        raise DecodeError(f"{path.name}: {type(error).__name__}: {error}.", "The file is probably damaged.") from error
+        # What a DICOM library says may quote the header, and with it the patient.
+        words = "" if kind == "dicom" else f": {error}".rstrip(".")
+        message = f"{path.name} does not decode ({type(error).__name__}{words})."
+        raise DecodeError(_plain(message), "The file is probably damaged.") from error
+
+
+def _plain(message: str) -> str:
+    """One line of printable words, of bounded length: bytes of a broken file may have got into it."""
+    line = "".join(c if c.isprintable() else " " for c in message)
+    return line if len(line) <= MESSAGE_CHARACTERS else line[:MESSAGE_CHARACTERS] + " …"
 
 
 def _dispatch(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
@@ -80,7 +93,7 @@ def versions() -> dict[str, str]:
 
     names = (
         "numpy", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls",
-        "SimpleITK", "nibabel", "av",
+        "nibabel", "av",
     )  # fmt: skip
     found = {name: metadata.version(name) for name in names}
     libav = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}

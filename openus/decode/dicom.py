@@ -95,7 +95,9 @@ def _header_of(path: Path, file: BinaryIO) -> FileDataset:
             warnings.simplefilter("ignore")
             return dcmread(file, stop_before_pixels=True, force=True)
     except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise DecodeError(f"{path.name}: its DICOM header is damaged ({error}).", "Fetch or copy it again.") from error
+        raise DecodeError(
+            f"{path.name}: its DICOM header is damaged ({type(error).__name__}).", "Fetch or copy it again."
+        ) from error
 
 
 def _inflated(path: Path, raw: BinaryIO, params: DecodeParams) -> BinaryIO:
@@ -122,7 +124,7 @@ def _check_ultrasound(path: Path, dataset: Dataset) -> None:
     modality = str(dataset.get("Modality") or "").strip().upper()
     sop_class = str(dataset.get("SOPClassUID") or "")
     if modality and modality not in MODALITIES:
-        raise NotUltrasound(f"{path.name}: its modality is {modality}, not US.")
+        raise NotUltrasound(f"{path.name}: its modality is {modality[:16]}, not US.")
     if not modality and sop_class not in SOP_CLASSES:
         name = UID(sop_class).name if sop_class else "no SOP class"
         raise NotUltrasound(f"{path.name} states no modality and is no ultrasound object ({name}).")
@@ -172,7 +174,8 @@ def _pictures(
         for values in native(file, element, form):
             yield shown(values, form.photometric)
         return
-    syntax = syntax if UID(syntax).is_valid and syntax and UID(syntax).is_encapsulated else _guess(path, file)
+    if not _is_compressed(syntax):
+        syntax = _guess(path, file)
     jpeg_plugin.install()
     try:
         stream = encapsulated(file, syntax, form, _declared(dataset), _extended_offsets(dataset))
@@ -180,6 +183,13 @@ def _pictures(
             yield shown(values, photometric)
     except NotImplementedError as error:
         raise UnsupportedMedium(f"{path.name}: {error}.") from error
+
+
+def _is_compressed(syntax: str) -> bool:
+    try:
+        return UID(syntax).is_encapsulated
+    except ValueError:  # no transfer syntax that the standard knows
+        return False
 
 
 def _guess(path: Path, file: BinaryIO) -> str:

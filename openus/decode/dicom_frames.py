@@ -22,6 +22,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from openus.decode.jpeg_plugin import LABEL, read_header
+from openus.errors import UnsupportedMedium
 
 RLE = "1.2.840.10008.1.2.5"
 _J2K_START = b"\xff\x4f\xff\x51"
@@ -170,13 +171,11 @@ def encapsulated(
     Raises LostError when the file ends within a fragment or a frame does not decode.
     """
     decoder = get_decoder(UID(syntax))
-    plugin = LABEL if LABEL in decoder.available_plugins else ""
     for number, data in enumerate(_frame_streams(file, syntax, declared, offsets)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of headers that disagree with the stream, which is believed
-                _check_stream_size(data, form)
-                yield _decoded(decoder, plugin, data, form)
+                yield _decoded(decoder, _plugin(decoder, data, form), data, form)
         except (RuntimeError, ValueError, AttributeError, IndexError, TypeError, NotImplementedError, OSError) as error:
             raise LostError(f"frame {number} does not decode ({str(error).splitlines()[-1].strip()})") from error
 
@@ -201,18 +200,30 @@ def _decoded(decoder: Any, plugin: str, data: bytes, form: Layout) -> tuple[NDAr
     return values, str(found["photometric_interpretation"])
 
 
-def _check_stream_size(data: bytes, form: Layout) -> None:
-    """Raise ValueError when a JPEG family stream is of another size than the data set, before it is decoded."""
+def _plugin(decoder: Any, data: bytes, form: Layout) -> str:
+    """Which of pydicom's plugins decodes a stream: ours where it can, empty for whichever is installed.
+
+    Raises ValueError when a JPEG family stream is of another size than the data set, before it is decoded, and
+    UnsupportedMedium where no plugin reads it.
+    """
+    ours = LABEL in decoder.available_plugins
     if data[:4] == _J2K_START:
         right, bottom, left, top = struct.unpack(">4L", data[8:24])
         size = (bottom - top, right - left)
     elif data[:2] == b"\xff\xd8":
         header = read_header(data)
         size = (header.rows, header.columns)
+        if ours and header.precision > 8:
+            if not set(decoder.available_plugins) & {"gdcm", "pylibjpeg"}:
+                raise UnsupportedMedium(
+                    f"JPEG of {header.precision} bits in DICOM is read only with GDCM.", "Install python-gdcm."
+                )
+            ours = False
     else:
-        return
+        return ""
     if size != (form.rows, form.columns):
         raise ValueError(f"a frame of {size[1]} x {size[0]} in {form.columns} x {form.rows}")
+    return LABEL if ours else ""
 
 
 def _frame_streams(file: BinaryIO, syntax: str, declared: int, offsets: frozenset[int]) -> Iterator[bytes]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import cv2.utils.logging as logs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from openus.data import Frame, Pixels
 from openus.decode.pixels import collapse, finite_range, is_label, over_black, to_uint8, value_range
@@ -57,10 +59,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sizes, which are checked next
                 image = Image.open(file)
-        except UnidentifiedImageError as error:
-            raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
         except Image.DecompressionBombError as error:
             raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError) as error:
+            raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
         with image:
             yield image
 
@@ -81,7 +83,9 @@ def _no_label(path: Path, pixels: Pixels) -> Pixels:
 
 def _by_opencv(path: Path, image: Image.Image) -> Pixels:
     """One still as gray or RGB: alpha composited onto black, 16 bit by `value_range`, EXIF orientation applied."""
-    raw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.fromfile(path, np.uint8)
+    logs.setLogLevel(logs.LOG_LEVEL_SILENT)  # what is wrong is raised, not printed
+    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if image.format != "PNG" or _png_is_whole(data.tobytes()) else None
     if raw is None:
         raise DecodeError(f"{path.name} is cut or damaged.", "Fetch or copy it again.")
     values: NDArray[Any] = raw
@@ -91,6 +95,23 @@ def _by_opencv(path: Path, image: Image.Image) -> Pixels:
         values = values[..., 0] if values.shape[2] == 1 else cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
     pixels = to_uint8(values, *value_range(*finite_range(values), integer=values.dtype.kind in "iub"))
     return _oriented(collapse(pixels), int(image.getexif().get(ExifTags.Base.Orientation, 1)))
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether all chunks of a PNG up to its end are there and agree with their checksums (ISO/IEC 15948, 5.3).
+
+    libpng shows a picture whose data are damaged where it can, with a word on standard error.
+    """
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        body = data[at + 4 : at + 8 + length]
+        if zlib.crc32(body) != int.from_bytes(data[at + 8 + length : at + 12 + length], "big"):
+            return False
+        if body[:4] == b"IEND":
+            return True
+        at += 12 + length
+    return False
 
 
 def _oriented(pixels: Pixels, orientation: int) -> Pixels:

@@ -114,11 +114,9 @@ def decode(src: bytes, runner: DecodeRunner) -> bytes:
     runner.set_option("planar_configuration", 0)
     if header.process == LOSSLESS:
         return _lossless_colour(src)
-    if runner.photometric_interpretation == "RGB" and header.libjpeg_converts and not header.jfif:
-        if header.adobe_transform is None:  # RGB samples that no marker tells from YCbCr (PS3.5 8.2.1)
-            return _unconverted(src)
-    elif not header.libjpeg_converts and runner.photometric_interpretation != "RGB" and header.adobe_transform is None:
-        pass  # component ids RGB
+    untold = not header.jfif and header.adobe_transform is None
+    if runner.photometric_interpretation == "RGB" and header.libjpeg_converts and untold:
+        return _unconverted(src)  # RGB samples that no marker tells from YCbCr (PS3.5 8.2.1)
     runner.set_option("photometric_interpretation", "RGB")
     return _by_opencv(src, cv2.IMREAD_COLOR_RGB).tobytes()
 

@@ -9,7 +9,6 @@ When a tail is lost: `_shortfall`.
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,6 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
     it), NotUltrasound when it has no video stream.
     """
     missing = missing_bytes(path, kind)
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
     try:
         container = av.open(str(path), format=_DEMUXER.get(kind), metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
@@ -83,7 +81,6 @@ FAULTS = (av.FFmpegError, _CorruptError)
 
 def pictures_of(path: Path, source: IO[bytes] | io.RawIOBase, params: DecodeParams) -> Iterator[Pixels]:
     """Pictures of a stream inside a file, `path` naming it in messages. Raises `FAULTS` and DecodeError."""
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
     with av.open(source, mode="r", metadata_errors="ignore") as container:
         if not container.streams.video:
             raise NotUltrasound(f"{path.name} has no video stream.")

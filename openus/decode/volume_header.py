@@ -155,7 +155,9 @@ def _nrrd(path: Path) -> Volume:
         raise UnsupportedMedium(f"{path.name}: an NRRD in {fields['encoding']} encoding or in many files.")
     if int(fields.get("line skip", "0")) or "block" in fields["type"]:
         raise UnsupportedMedium(f"{path.name}: an NRRD with skipped lines or blocks.")
-    code = next(code for code, names in _NRRD_TYPES.items() if fields["type"].lower() in names)
+    code = next((code for code, names in _NRRD_TYPES.items() if fields["type"].lower() in names), None)
+    if code is None:
+        raise ValueError(f"type {fields['type']!r}")
     interleaved = len(sizes) > 2 and (kinds[0].lower() not in _NRRD_DOMAINS or kinds[0].lower() == "list")
     shape = (sizes[1:] if interleaved else sizes) + [1, 1]
     return Volume(

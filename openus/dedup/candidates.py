@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,26 +80,32 @@ def build_index(thumbs: NDArray[np.uint8], whole: Window, brute: int = BRUTE) ->
 
 def look_up(
     thumbs: NDArray[np.uint8],
-    group: NDArray[np.int64],
     index: Index,
-    stored_group: NDArray[np.int64],
     every: Sequence[Window],
     least: float,
     count: int,
+    group: NDArray[np.int64] | None = None,
 ) -> Iterator[Hits]:
-    """For each query the `count` best stored pictures of other groups, by its best window, whose product is `least`.
+    """For each query the `count` best stored pictures, by its best window, whose product is at least `least`.
 
-    What ties with the last of them comes too, so that the order of rows does not matter.
+    What ties with the last of them comes too, so that the order of rows does not matter. With `group` (n,) the queries
+    are the stored pictures themselves: no row meets itself or one of its own, non-negative group.
     """
     at_once = _QUERIES if len(index.centres) == 1 else 16 * _QUERIES
     for start in range(0, len(thumbs), at_once):
         described = describe(thumbs[start : start + at_once], every)
         vectors = described.reshape(-1, LENGTH)
-        found = [hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)]
+        found = [
+            hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)
+        ]
         asking, place, product = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
         window, query = np.divmod(asking, described.shape[1])
         hits = Hits(query + start, index.rows[place], window, product)
-        yield _best(hits.take(np.flatnonzero(group[hits.query] != stored_group[hits.stored])), count)
+        if group is not None:
+            of_query = group[hits.query]
+            apart = (hits.query != hits.stored) & ((of_query < 0) | (of_query != group[hits.stored]))
+            hits = hits.take(np.flatnonzero(apart))
+        yield _best(hits, count)
 
 
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -106,26 +113,25 @@ _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32
 
 def _probes(vectors: NDArray[np.float32], index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """(bucket, the query vectors that look into it)."""
-    live = np.flatnonzero(vectors.any(axis=1))
+    live = np.flatnonzero(vectors.any(axis=1)).astype(np.int64)
     k = len(index.centres)
     if k <= _PROBES:
         yield from ((bucket, live) for bucket in range(k))
         return
-    pairs = []
+    buckets, askings = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for start in range(0, len(live), 4096):
         some = live[start : start + 4096]
         products = vectors[some] @ index.centres.T
         last = np.partition(products, k - _PROBES, axis=1)[:, k - _PROBES, None]
-        asking, bucket = np.nonzero(products >= last)
-        pairs.append((bucket, some[asking]))
-    if not pairs:
-        return
-    buckets, askings = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    order = np.argsort(buckets, kind="stable")
-    ends = np.searchsorted(buckets[order], np.arange(k + 1))
-    for bucket in range(k):
-        if ends[bucket] < ends[bucket + 1]:
-            yield bucket, askings[order[ends[bucket] : ends[bucket + 1]]]
+        row, near = np.nonzero(products >= last)
+        buckets.append(near)
+        askings.append(some[row])
+    bucket_of, asking = np.concatenate(buckets), np.concatenate(askings)
+    order = np.argsort(bucket_of, kind="stable")
+    ends = np.searchsorted(bucket_of[order], np.arange(k + 1)).tolist()
+    for bucket, (low, high) in enumerate(pairwise(ends)):
+        if low < high:
+            yield bucket, asking[order[low:high]]
 
 
 def _scan(

@@ -56,10 +56,12 @@ further in (less on a straight line, more where it is faint). What fades into bl
 FAINT = 3
 """An edge no brighter over the background, in levels, is believed at the second value of the shares above."""
 AROUND = 3
+PROFILE = np.array([-3, -2, 1, 2, 4, 5, 6, 7, 8, 9])
+"""Pixels across an edge that are compared: two outside, two right inside, six further in."""
 TOP = 1
 BEYOND = 0.15
 """Share of the lowest step's mask that may lie beyond an edge found at a higher step."""
-MARGIN = 1
+MARGIN = 2
 """Pixels of the reduced copy that are left around the field."""
 
 Mask = NDArray[np.uint8]
@@ -178,9 +180,10 @@ def _search(levels: Pixels) -> tuple[Box, Mask | None]:
         if mask is None:
             break
         lowest = mask if lowest is None else lowest
-        ends = [end if _little_beyond(lowest, side, end) else None for side, end in enumerate(_ends(mask, distance))]
-        found = [new if old is None else old for old, new in zip(found, ends, strict=True)]
-        sharp = sum(end is not None for end in ends)
+        ends = _ends(mask, distance, [side for side in range(4) if found[side] is None])
+        found = [ends.get(side, end) for side, end in enumerate(found)]
+        found = [end if _little_beyond(lowest, side, end) else None for side, end in enumerate(found)]
+        sharp = 4 - found.count(None)
         if sharp > best[0]:
             best = (sharp, mask)
         if None not in found:
@@ -214,18 +217,19 @@ def _field_mask(distance: Pixels, step: int) -> Mask | None:
     return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, broad), raw)), dtype=np.uint8)
 
 
-def _ends(mask: Mask, distance: Pixels) -> list[int | None]:
-    """Where the field ends to the left, top, right, bottom; None for a side without an edge of the field."""
+def _ends(mask: Mask, distance: Pixels, sides: Sequence[int]) -> dict[int, int]:
+    """Where the field ends on those of the `sides` (left, top, right, bottom) that show an edge of the field."""
     x, y, w, h = cv2.boundingRect(mask)
     cut = mask[y : y + h, x : x + w]
     hull = _hull(cut)
     framed = cv2.copyMakeBorder(distance, AROUND, AROUND, AROUND, AROUND, cv2.BORDER_CONSTANT, value=0)
     echo = np.asarray(framed[y : y + h + 2 * AROUND, x : x + w + 2 * AROUND], dtype=np.uint8)
-    ends: list[int | None] = []
-    for side, outermost in enumerate((x, y, x + w, y + h)):
+    ends = {}
+    for side in sides:
         turned = [_towards_left(array, side) for array in (cut, hull, echo)]
         offset = _edge(turned[0] > 0, turned[1] > 0, turned[2], hollow=side == TOP)
-        ends.append(None if offset is None else outermost + (offset if side < 2 else -offset))
+        if offset is not None:
+            ends[side] = (x, y, x + w, y + h)[side] + (offset if side < 2 else -offset)
     return ends
 
 
@@ -277,15 +281,11 @@ def _edge(mask: NDArray[np.bool_], hull: NDArray[np.bool_], echo: Pixels, hollow
 
 def _contrast(first: NDArray[np.intp], lines: NDArray[np.intp], echo: Pixels, least: float) -> tuple[bool, bool]:
     """Whether echo begins suddenly at the `first` pixels of these lines, and whether it is faint there."""
-    last = echo.shape[1] - 1
-
-    def mean(offsets: range) -> float:
-        columns = np.minimum(first[lines, None] + AROUND + np.array(offsets), last)
-        return round(float(echo[lines[:, None] + AROUND, columns].mean()), 3)
-
     if lines.size == 0:
         return False, True
-    outside, near, far = mean(range(-3, -1)), mean(range(1, 3)), mean(range(4, 10))
+    columns = np.minimum(first[lines, None] + AROUND + PROFILE, echo.shape[1] - 1)
+    profile = echo[lines[:, None] + AROUND, columns].mean(axis=0).round(3)
+    outside, near, far = (float(part.mean()) for part in np.split(profile, [2, 4]))
     faint = near < FAINT
     return outside <= OUTSIDE * near and near >= (CONTRAST_FAINT if faint else least) * far, faint
 

@@ -29,11 +29,11 @@ def dicom(seed: int) -> Files:
 
 
 def _heart_clip(probe: us.Probe, rng: us.Rng) -> list[Pixels]:
-    """A contraction in eight frames, with a coloured bar that grows below the field, as scanners show time."""
+    """A contraction in five frames, with a coloured bar that grows below the field, as scanners show time."""
     grid = us.grid(probe)
-    phases = [k / 7 for k in range(8)]
+    phases = [k / 4 for k in range(5)]
     pictures = []
-    for k, gray in enumerate(us.clip(probe, scenes.heart(grid, rng), rng, scenes.beat(grid, phases, 0.4))):
+    for k, gray in enumerate(us.clip(probe, scenes.heart(grid, rng), rng, scenes.beat(grid, phases, 0.35, 17))):
         picture = np.repeat(gray[..., None], 3, axis=2)
         picture[-6:-3, 20 : 30 + 8 * k] = (40, 220, 90)
         pictures.append(picture)
@@ -63,5 +63,5 @@ def _prostate(seed: int, name: str, probe: us.Probe, planes: int) -> tuple[Pixel
     grid = us.grid(probe)
     shares = [float(share) for share in np.linspace(-0.95, 0.95, planes)]
     scene = [scenes.prostate(grid, us.rng_of(seed, f"volumes/{name}"), share) for share in shares]
-    pictures = us.sweep(probe, (level for level, _ in scene), us.rng_of(seed, f"volumes/{name}/speckle"), 0.7)
+    pictures = us.sweep(probe, (level for level, _ in scene), us.rng_of(seed, f"volumes/{name}/speckle"), 0.5)
     return np.stack(list(pictures)), np.stack([mask for _, mask in scene]).astype(np.uint8)

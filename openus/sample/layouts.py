@@ -213,7 +213,7 @@ def _lung_clip(seed: int, name: str, b_lines: int, frames: int, held: int = 0) -
     probe = us.convex(240, 240, margin=0)
     grid = us.grid(probe)
     breath = [2 * math.pi * max(0, k + 1 - held) / (frames - held) for k in range(frames)]
-    return list(us.clip(probe, scenes.lung(grid, rng, b_lines), rng, scenes.sway(grid, breath, 12, 12)))
+    return list(us.clip(probe, scenes.lung(grid, rng, b_lines), rng, scenes.sway(grid, breath, 18, 16)))
 
 
 _POCUS_HEADER = (

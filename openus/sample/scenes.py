@@ -161,8 +161,8 @@ def lung(g: Grid, rng: Rng, b_lines: int) -> Floats:
         )
     for at in (-rng.uniform(0.65, 0.95), rng.uniform(0.65, 0.95)):
         rib = np.hypot((place - at) / 0.2, (g.r - pleura * 0.75) / 0.035) < 1
-        level = np.where(rib, 8, level) - 22 * behind(rib)
-    return np.asarray(level - 7 * g.r, np.float32)
+        level = np.where(rib, 8, level) - 6 * behind(rib)
+    return np.asarray(level - 5 * g.r, np.float32)
 
 
 def heart(g: Grid, rng: Rng) -> Floats:
@@ -234,11 +234,14 @@ def sway(g: Grid, phases: Sequence[float], along: float, across: float) -> Motio
         yield weight * np.float32(along * math.sin(phase)), weight * np.float32(across * (1 - math.cos(phase)))
 
 
-def beat(g: Grid, places: Sequence[float], strength: float) -> Motion:
-    """A heart that contracts about (0, 0.55): `places` (0 to 1) one a frame, `strength` the share of radius lost."""
+def beat(g: Grid, places: Sequence[float], strength: float, rock: float) -> Motion:
+    """A heart that contracts about (0, 0.55) while the probe rocks by `rock` beams.
+
+    places: 0 to 1, one a frame. strength: the share of its radius that is lost at 1.
+    """
     samples, beams = g.x.shape
     fall = np.exp(-(((g.x / 0.4) ** 2 + ((g.z - 0.55) / 0.5) ** 2) ** 2)).astype(np.float32)
     along = fall * (g.r - np.float32(0.55)) * np.float32(samples * strength)
     across = fall * np.broadcast_to(np.linspace(-0.5, 0.5, beams, dtype=np.float32), g.x.shape)
-    across = across * np.float32(beams * strength)
+    across = across * np.float32(beams * strength) + np.float32(rock)
     return ((along * np.float32(at), across * np.float32(at)) for at in places)

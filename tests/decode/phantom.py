@@ -155,7 +155,7 @@ def write_gif(path: Path, pictures: Sequence[np.ndarray]) -> Path:
 
 def write_volume(path: Path, pictures: Sequence[np.ndarray], spacing: Sequence[float] = (0.2, 0.3, 1.0)) -> Path:
     """MetaImage, NRRD or NIfTI by SimpleITK, array axes (slice, row, column)."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     values = np.stack(pictures) if len(pictures) > 1 else pictures[0]
     image = sitk.GetImageFromArray(values, isVector=False)

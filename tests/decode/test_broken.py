@@ -56,7 +56,9 @@ def test_cuts_and_flipped_bits_raise_nothing_but_file_errors(tmp_path: Path, nam
     assert drain(path) <= PARAMS.max_frames
 
 
-@pytest.mark.parametrize("name", ["a.dcm", "a.png", "a.jpg", "a.mp4", "a.nii", "a.nii.gz", "a.mha", "a.avi", "a.gif", "a"])
+@pytest.mark.parametrize(
+    "name", ["a.dcm", "a.png", "a.jpg", "a.mp4", "a.nii", "a.nii.gz", "a.mha", "a.avi", "a.gif", "a"]
+)
 def test_empty_files_and_text_in_disguise(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"")
@@ -107,4 +109,4 @@ def test_a_stopped_reader_lets_go_of_the_file(tmp_path: Path) -> None:
         stream = frames(path, PARAMS)
         next(stream)
         stream.close()  # type: ignore[attr-defined]
-    assert not [name for name in os.listdir("/proc/self/fd") if str(tmp_path) in os.path.realpath(f"/proc/self/fd/{name}")]
+    assert not [link for link in Path("/proc/self/fd").iterdir() if str(tmp_path) in os.path.realpath(link)]

@@ -107,7 +107,9 @@ def test_raw_ybr_becomes_the_right_colours(tmp_path: Path, name: str) -> None:
     picture = np.ascontiguousarray(np.tile(smooth, (4, 4, 1)))
     stored = ybr(picture)
     if name == "YBR_PARTIAL_422":  # ITU-R BT.601 studio range
-        stored = np.rint(stored * [219 / 255, 224 / 255, 224 / 255] + [16, 128 * (1 - 224 / 255), 128 * (1 - 224 / 255)])
+        stored = np.rint(
+            stored * [219 / 255, 224 / 255, 224 / 255] + [16, 128 * (1 - 224 / 255), 128 * (1 - 224 / 255)]
+        )
         stored = stored.astype(np.uint8)
     made = phantom.dataset(picture)
     made.PhotometricInterpretation = name
@@ -126,14 +128,18 @@ def test_monochrome1_is_inverted_and_few_bits_fill_the_range(tmp_path: Path) -> 
     np.testing.assert_array_equal(one(phantom.save(made, tmp_path / "m.dcm", (255 - F).tobytes())), F)
     made.PhotometricInterpretation, made.BitsStored, made.HighBit = "MONOCHROME2", 6, 5
     dirty = (F >> 2) | 0xC0  # bits above Bits Stored mean nothing
-    np.testing.assert_array_equal(one(phantom.save(made, tmp_path / "s.dcm", dirty.tobytes())), np.rint((F >> 2) * (255 / 63)))
+    np.testing.assert_array_equal(
+        one(phantom.save(made, tmp_path / "s.dcm", dirty.tobytes())), np.rint((F >> 2) * (255 / 63))
+    )
 
 
 def test_deep_gray_by_window_or_by_bits_stored(tmp_path: Path) -> None:
     deep = np.linspace(0, 4095, F.size).reshape(F.shape).astype(np.uint16)
     made = phantom.dataset(deep)
     made.BitsStored, made.HighBit = 12, 11
-    np.testing.assert_array_equal(one(phantom.save(made, tmp_path / "d.dcm", deep.tobytes())), np.rint(deep * (255 / 4095)))
+    np.testing.assert_array_equal(
+        one(phantom.save(made, tmp_path / "d.dcm", deep.tobytes())), np.rint(deep * (255 / 4095))
+    )
     made.WindowCenter, made.WindowWidth, made.RescaleSlope, made.RescaleIntercept = [1000, 7], [501, 9], 2, -100
     found = one(phantom.save(made, tmp_path / "w.dcm", deep.tobytes()))
     shown = deep * 2.0 - 100
@@ -142,7 +148,9 @@ def test_deep_gray_by_window_or_by_bits_stored(tmp_path: Path) -> None:
     signed = (deep.astype(np.int32) - 2048).astype(np.int16)
     made = phantom.dataset(signed)
     made.BitsStored, made.HighBit, made.PixelRepresentation = 12, 11, 1
-    np.testing.assert_array_equal(one(phantom.save(made, tmp_path / "i.dcm", signed.tobytes())), np.rint(deep * (255 / 4095)))
+    np.testing.assert_array_equal(
+        one(phantom.save(made, tmp_path / "i.dcm", signed.tobytes())), np.rint(deep * (255 / 4095))
+    )
 
 
 def test_eight_bit_pictures_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -257,7 +265,8 @@ class Pillow:
 @pytest.mark.parametrize(
     ("convert", "adobe", "ids", "photometric"),
     [
-        (True, None, b"\1\2\3", "YBR_FULL_422"), (True, 1, b"\1\2\3", "YBR_FULL_422"), (True, None, b"\1\2\3", "YBR_FULL"),
+        (True, None, b"\1\2\3", "YBR_FULL_422"), (True, 1, b"\1\2\3", "YBR_FULL_422"),
+        (True, None, b"\1\2\3", "YBR_FULL"),
         (False, None, b"\1\2\3", "RGB"), (False, 0, b"\1\2\3", "RGB"), (False, None, b"RGB", "RGB"),
         (False, None, b"RGB", "YBR_FULL_422"), (True, 1, b"\1\2\3", "RGB"),
     ],
@@ -285,7 +294,10 @@ def lossless_jpeg(picture: np.ndarray) -> bytes:
     bits: list[str] = []
     for difference in (values - predicted).reshape(-1):
         size = int(abs(difference)).bit_length()
-        bits.append(f"{size:04b}" + (f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}" if size else ""))
+        bits.append(
+            f"{size:04b}"
+            + (f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}" if size else "")
+        )
     text = "".join(bits)
     text += "1" * (-len(text) % 8)
     coded = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
@@ -311,13 +323,17 @@ def test_lossless_jpeg(tmp_path: Path, photometric: str) -> None:
 
 @pytest.mark.parametrize(
     ("syntax", "codec", "container", "form"),
-    [("100", "mpeg2video", "mpeg", "yuv420p"), ("102", "libx264", "mp4", "yuv420p"), ("107", "libx265", "hevc", "yuv420p")],
+    [
+        ("100", "mpeg2video", "mpeg", "yuv420p"),
+        ("102", "libx264", "mp4", "yuv420p"),
+        ("107", "libx265", "hevc", "yuv420p"),
+    ],
 )
 def test_video_transfer_syntaxes(tmp_path: Path, syntax: str, codec: str, container: str, form: str) -> None:
     pictures = [cv2.resize(p, (160, 120)) for p in phantom.clip(8)]
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     try:
-        stream = phantom.write_video(codec, form, container, **options)(tmp_path / "s", pictures).read_bytes()
+        stream = phantom.write_video(codec, "yuv420p", container, **options)(tmp_path / "s", pictures).read_bytes()
     except (ValueError, av.FFmpegError):
         pytest.skip(f"this FFmpeg encodes no {codec}")
     made = phantom.dataset(pictures[0], f"1.2.840.10008.1.2.4.{syntax}", frames=8)
@@ -332,12 +348,12 @@ def test_video_transfer_syntaxes(tmp_path: Path, syntax: str, codec: str, contai
             assert phantom.likeness(frame.pixels if frame.pixels.ndim == 2 else frame.pixels[..., 1], picture) > 0.9
 
 
-def test_twelve_bit_jpeg_is_named_unsupported_or_refused(tmp_path: Path) -> None:
+def test_twelve_bit_jpeg_is_unsupported_and_says_what_reads_it(tmp_path: Path) -> None:
     stream = bytearray(lossless_jpeg(F))
     stream[stream.index(b"\xff\xc3") + 4] = 12
     made = phantom.dataset(F.astype(np.uint16), LOSSLESS)
     made.BitsStored, made.HighBit = 12, 11
-    with pytest.raises((DecodeError, UnsupportedMedium)):
+    with pytest.raises(UnsupportedMedium, match=r"12 bits.*python-gdcm"):
         one(phantom.save(made, tmp_path / "t.dcm", b"", packed=[bytes(stream)]))
 
 

@@ -173,7 +173,8 @@ def test_value_range_and_to_uint8() -> None:
 
 
 DECOYS = (
-    "sources/busi/**/*_mask*", "sources/stu-hospital/**/mask_*", "sources/fast-u-net/**/mask/*", "sources/kidneyus/**/*",
+    "sources/busi/**/*_mask*", "sources/stu-hospital/**/mask_*", "sources/fast-u-net/**/mask/*",
+    "sources/kidneyus/**/*",
     "sources/bus-bra/BUSBRA/Masks/*", "sources/mmotu-2d/**/annotations/*", "sources/brest/**/*_tumor.png",
     "sources/brest/**/*_other*.png", "sources/hc18/**/*_Annotation*", "sources/ccaui/**/Expert mask images/*",
     "tables/tn3k/**/test-mask/*", "copies/tg3k-256/**/thyroid-mask/*", "copies/busi-resized-copy/**/*mask*/*",
@@ -195,6 +196,17 @@ def test_every_real_mask_is_refused_and_no_real_picture_is(real: Path, capfd: py
         else:
             wrong += [path] if path in decoys and found.min() != found.max() else []
     assert not wrong
+    assert not any(capfd.readouterr())
+
+
+def test_a_png_whose_data_are_damaged_is_no_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = bytearray(phantom.write_image(tmp_path / "d.png", [F]).read_bytes())
+    for at in range(60, len(whole) - 8, len(whole) // 9):
+        damaged = bytearray(whole)
+        damaged[at] ^= 4
+        (tmp_path / "d.png").write_bytes(damaged)
+        with pytest.raises(DecodeError):
+            one(tmp_path / "d.png")
     assert not any(capfd.readouterr())
 
 

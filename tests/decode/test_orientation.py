@@ -44,7 +44,9 @@ def test_a_sequence_comes_out_upright_and_in_order_from_every_format(tmp_path: P
         assert all(frame.pixels.ndim == 2 for frame in found), "gray clips stay gray"
 
 
-@pytest.mark.parametrize("name", sorted({*LOSSLESS, "f.jpg", "jpeg.dcm", "f.webp"} - {"f.mha", "f.nrrd", "f.nii", "f.nii.gz"}))
+@pytest.mark.parametrize(
+    "name", sorted({*LOSSLESS, "f.jpg", "jpeg.dcm", "f.webp"} - {"f.mha", "f.nrrd", "f.nii", "f.nii.gz"})
+)
 def test_colours_come_out_as_red_green_blue(tmp_path: Path, name: str) -> None:
     picture = phantom.coloured(phantom.letter_f())
     (frame,) = frames(phantom.STILLS[name](tmp_path / name, [picture]), PARAMS)

@@ -114,8 +114,8 @@ def test_display_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
 def test_transparent_gif_is_composited_onto_black(tmp_path: Path) -> None:
     from PIL import Image
 
-    rgba = [Image.fromarray(np.dstack([p, p, p, np.where(np.arange(64) < 20, 0, 255)[None].repeat(48, 0).astype(np.uint8)]))
-            for p in phantom.clip(3)]  # fmt: skip
+    alpha = np.where(np.arange(64) < 20, 0, 255)[None].repeat(48, 0).astype(np.uint8)
+    rgba = [Image.fromarray(np.dstack([picture] * 3 + [alpha])) for picture in phantom.clip(3)]
     rgba[0].save(tmp_path / "t.gif", save_all=True, append_images=rgba[1:], disposal=2)
     found = list(frames(tmp_path / "t.gif", PARAMS))
     assert len(found) == 3

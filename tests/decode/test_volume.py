@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import phantom
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from openus.decode import frames
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium

@@ -8,14 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import screens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openus.data import Crop, Frame
 from openus.normalise import Geometry, apply, encode, fit, quality
 from openus.params import NormaliseParams
-
-import screens
 
 PARAMS = NormaliseParams()
 
@@ -53,8 +52,9 @@ def test_fields_that_apply_fills_and_leaves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "crop"), [((50, 60), Crop(10, 20, 50, 30)), ((15, 300), Crop(0, 0, 300, 15)), ((200, 5), Crop(0, 0, 5, 200))]
-)  # fmt: skip
+    ("shape", "crop"),
+    [((50, 60), Crop(10, 20, 50, 30)), ((15, 300), Crop(0, 0, 300, 15)), ((200, 5), Crop(0, 0, 5, 200))],
+)
 def test_a_frame_smaller_than_the_clip_is_cut_within_itself(shape: tuple[int, int], crop: Crop) -> None:
     frame = Frame(screens.speckle(*shape, 2))
     out = apply(frame, Geometry(Crop(10, 20, 100, 80), None, None), PARAMS)
@@ -207,7 +207,7 @@ def test_real_doppler_stays_rgb(real: Path, number: int) -> None:
         "sources/mmotu-2d/OTU_2d/images/1020.JPG",  # yellow letters and calipers
         "sources/mmotu-2d/OTU_2d/images/1190.JPG",  # yellow and violet letters
         "sources/busi/Dataset_BUSI_with_GT/benign/benign (6).png",  # a yellow frame and calipers
-        "sources/ccaui/Common Carotid Artery Ultrasound Images/US images/202201121748100022VAS_slice_1128.png",  # a tint
+        "sources/ccaui/Common Carotid Artery Ultrasound Images/US images/202201121748100022VAS_slice_1128.png",
     ],
 )
 def test_real_annotations_and_tints_become_gray(real: Path, name: str) -> None:

@@ -1,0 +1,170 @@
+"""The search finds the same picture however it was dressed, and no other."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from phantoms import TRANSFORMS, phantom, prints
+
+from openus.dedup import candidates
+from openus.dedup.candidates import build_index, look_up
+from openus.dedup.describe import describe, product_of, windows
+from openus.dedup.search import Fingerprints, Match, matches
+from openus.params import DedupParams
+
+PARAMS = DedupParams()
+
+
+@pytest.fixture(scope="module")
+def originals() -> Fingerprints:
+    return prints([phantom(seed) for seed in range(40)])
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_transformed_copy_is_found_and_nothing_else(name: str, originals: Fingerprints) -> None:
+    copies = prints([TRANSFORMS[name](phantom(seed)) for seed in range(8)])
+    found = {(m.i, m.j) for m in matches(originals, copies, PARAMS)}
+    assert found == {(seed, seed) for seed in range(8)}
+
+
+def test_pictures_in_one_sector_do_not_match(originals: Fingerprints) -> None:
+    assert list(matches(originals, None, PARAMS)) == []
+
+
+def test_self_join_is_sorted_and_skips_groups() -> None:
+    pictures = [phantom(1), TRANSFORMS["half"](phantom(1)), phantom(2), TRANSFORMS["mirror"](phantom(1))]
+    assert [(m.i, m.j) for m in matches(prints(pictures), None, PARAMS)] == [(0, 1), (0, 3), (1, 3)]
+    assert [(m.i, m.j) for m in matches(prints(pictures, group=[5, 5, 5, 6]), None, PARAMS)] == [(0, 3), (1, 3)]
+
+
+def test_cross_join_pays_no_heed_to_groups() -> None:
+    one = prints([phantom(1)], group=[0])
+    assert [(m.i, m.j) for m in matches(one, replace(one, sha=["other"]), PARAMS)] == [(0, 0)]
+
+
+def test_equal_pixels_are_exact_even_where_near_is_off() -> None:
+    table = prints([phantom(1), phantom(2), phantom(1)], sha=["x", "y", "x"])
+    assert list(matches(table, None, replace(PARAMS, near=False))) == [Match(0, 2, 1.0, "exact")]
+    assert list(matches(table, None, PARAMS)) == [Match(0, 2, 1.0, "exact")]
+    near = list(matches(prints([phantom(1), phantom(1)]), None, PARAMS))
+    assert [(m.i, m.j, m.kind) for m in near] == [(0, 1, "near")]
+
+
+@pytest.mark.parametrize("level", [0, 7, 200])
+def test_featureless_pictures_match_nothing(level: int) -> None:
+    flat = np.full((120, 160), level, np.uint8)
+    noisy = np.clip(flat + np.random.default_rng(0).integers(0, 2, flat.shape), 0, 255).astype(np.uint8)
+    table = prints([flat, flat, noisy, phantom(1)], sha=["a", "a", "b", "c"])
+    assert list(matches(table, None, PARAMS)) == []
+
+
+def test_an_empty_table_has_no_pair(originals: Fingerprints) -> None:
+    empty = Fingerprints(np.zeros(0, np.uint64), np.zeros((0, 64, 64), np.uint8), [], np.zeros(0, np.int64))
+    assert list(matches(empty, None, PARAMS)) == []
+    assert list(matches(empty, originals, PARAMS)) == []
+    assert list(matches(originals, empty, PARAMS)) == []
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    pictures = [change(phantom(seed)) for seed in range(4) for change in (lambda p: p, *list(TRANSFORMS.values())[:6])]
+    table = prints(pictures)
+    order = np.random.default_rng(0).permutation(len(pictures))
+    shuffled = Fingerprints(
+        table.phash[order], table.thumbs[order], [table.sha[row] for row in order], table.group[order]
+    )
+    params = replace(PARAMS, neighbours=3)
+    straight = {(m.i, m.j, m.score) for m in matches(table, None, params)}
+    turned = {(*sorted((int(order[m.i]), int(order[m.j]))), m.score) for m in matches(shuffled, None, params)}
+    assert straight == turned
+    assert straight
+
+
+def _random_thumbs(n: int) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    base = rng.integers(0, 255, (n, 16, 16), dtype=np.uint8)
+    base[n // 2 :] = base[: n - n // 2] // 2 + base[n // 2 :] // 3
+    return np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in base])
+
+
+def test_candidates_equal_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_QUERIES", 7)
+    monkeypatch.setattr(candidates, "_BLOCK", 1000)
+    thumbs, every, least = _random_thumbs(90), windows(), product_of(0.4)
+    group = np.arange(90) // 3
+    described = describe(thumbs, every)
+    products = np.einsum("wnd,md->nwm", described, described[0])
+    expected = {}
+    for query in range(90):
+        rows = [m for m in range(90) if group[m] != group[query] and products[query, :, m].max() >= least]
+        rows.sort(key=lambda m: (-products[query, :, m].max(), m))
+        limit = products[query, :, rows[min(4, len(rows) - 1)]].max() if rows else 0
+        for m in rows:
+            if products[query, :, m].max() >= limit:
+                expected[query, m] = int(products[query, :, m].argmax())
+    found = list(look_up(thumbs, build_index(thumbs, every[0]), every, least, 5, group))
+    got = {(int(q), int(s)): int(w) for h in found for q, s, w in zip(h.query, h.stored, h.window, strict=True)}
+    assert got == expected
+    assert len(got) > 100
+
+
+def test_buckets_find_nearly_all_that_brute_force_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    thumbs, every, least = _random_thumbs(1500), windows(), product_of(0.6)
+    monkeypatch.setattr(candidates, "_PER_BUCKET", 20)
+
+    def found(brute: int) -> set[tuple[int, int]]:
+        index = build_index(thumbs, every[0], brute)
+        hits = look_up(thumbs[:200], index, every, least, 8, np.full(1500, -1))
+        return {(int(q), int(s)) for h in hits for q, s in zip(h.query, h.stored, strict=True)}
+
+    everything = found(2000)
+    assert len(found(100) & everything) >= 0.9 * len(everything)
+    assert len(everything) > 150
+
+
+def test_buckets_do_not_depend_on_the_order_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_PER_BUCKET", 20)
+    thumbs = _random_thumbs(600)
+    order = np.random.default_rng(1).permutation(600)
+    straight, turned = (build_index(table, windows()[0], brute=100) for table in (thumbs, thumbs[order]))
+    assert np.array_equal(straight.centres, turned.centres)
+    assert sorted(order[turned.rows].tolist()) == sorted(straight.rows.tolist())
+
+
+def _read(root: Path, name: str) -> np.ndarray:
+    picture = cv2.imread(str(root / name), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None, name
+    return picture
+
+
+def test_known_pairs_of_stills(real: Path) -> None:
+    wanted = ("resized re-encode", "near-duplicate in the set itself", "PNG of the same JPEG", "same pixels, other")
+    with (real / "known_pairs.csv").open() as file:
+        pairs = [(r["a"], r["b"]) for r in csv.DictReader(file) if r["relation"].startswith(wanted)]
+    pairs = pairs[::4] + [pair for pair in pairs if "ultrasam" in pair[1]]
+    names = sorted(set(itertools.chain(*pairs)))
+    found = {(names[m.i], names[m.j]) for m in matches(prints([_read(real, name) for name in names]), None, PARAMS)}
+    missed = [pair for pair in pairs if tuple(sorted(pair)) not in found]
+    assert missed == []
+    assert len(pairs) > 30
+
+
+def test_bus_bra_holds_no_near_duplicate(real: Path) -> None:
+    folder = real / "sources/bus-bra/BUSBRA/Images"
+    pictures = [_read(real, path.relative_to(real).as_posix()) for path in sorted(folder.glob("*.png"))]
+    assert len(pictures) > 100
+    assert list(matches(prints(pictures), None, PARAMS)) == []
+
+
+def test_lesions_of_other_sets_do_not_match_bus_bra(real: Path) -> None:
+    bus_bra = sorted((real / "sources/bus-bra/BUSBRA/Images").glob("*.png"))
+    others = [p for p in sorted((real / "sources/busi").rglob("*.png")) if "_mask" not in p.name]
+    others += sorted((real / "sources/stu-hospital").rglob("*test_image*.png"))
+    tables = [prints([_read(real, p.relative_to(real).as_posix()) for p in paths]) for paths in (bus_bra, others)]
+    assert list(matches(tables[0], tables[1], PARAMS)) == []
+    assert len(others) > 80

@@ -1,0 +1,309 @@
+"""The main job on the synthetic corpus: accounting, dropping, determinism, resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import openus, sample_words
+
+from openus import manifest
+from openus.build import identity
+from openus.sample import PLANTED
+from openus.storage import walk
+
+
+def rows_of(corpus: Path) -> list[dict[str, Any]]:
+    return manifest.read(corpus / "manifest.parquet").to_pylist()
+
+
+def by_path(corpus: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows by the path of their file below the sample."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows_of(corpus):
+        folder = f"_local/{row['source'][6:]}" if row["source"].startswith("local-") else row["source"]
+        found.setdefault(f"{folder}/{row['raw_path']}", []).append(row)
+    return found
+
+
+def content(corpus: Path) -> dict[str, bytes]:
+    """All that must be equal in two builds of the same."""
+    names = ["manifest.parquet", "rejected.parquet", *(f"shards/{p.name}" for p in (corpus / "shards").iterdir())]
+    return {name: (corpus / name).read_bytes() for name in sorted(names)}
+
+
+def folder_of(slug: str, sample: Path) -> Path:
+    return sample / "_local" / slug[6:] if slug.startswith("local-") else sample / slug
+
+
+def test_every_frame_and_every_file_is_accounted_for(sample: Path, corpus: Path) -> None:
+    build = json.loads((corpus / "build.json").read_text())
+    rows = Counter(row["source"] for row in rows_of(corpus))
+    rejected = Counter(row["source"] for row in manifest.read(corpus / "rejected.parquet").to_pylist())
+    assert set(build["sources"]) == {"bus-bra", "busi", "hc18", "blues", "pocus"} | {
+        f"local-{name}" for name in ("dicom", "volumes", "ward")
+    }
+    for slug, count in build["sources"].items():
+        assert count["seen"] == rows[slug] + rejected[slug]
+        assert count["seen"] == count["kept"] + sum(count["dropped"].values()) + count["rejected"]
+        files = count["files"]
+        total = files["taken"] + files["rejected"] + sum(files["ignored"].values())
+        assert total == len(walk(folder_of(slug, sample))[0])
+
+
+def test_verify_is_clean_and_only_kept_rows_have_bytes(corpus: Path) -> None:
+    ran = openus("verify", corpus, "--json")
+    kept = [row for row in rows_of(corpus) if row["status"] == "kept"]
+    assert ran.exit_code == 0
+    assert ran.json["ok"] and ran.json["samples"] == len(kept) and ran.json["errors"] == []
+    for row in rows_of(corpus):
+        assert (row["status"] == "kept") == (row["shard"] is not None) == (row["drop_reason"] is None)
+
+
+def test_what_was_planted_is_found(corpus: Path) -> None:
+    rows = by_path(corpus)
+    for a, b in PLANTED.exact:
+        reasons = {rows[path][0]["drop_reason"] for path in (a, b)}
+        assert reasons == {None, "exact-duplicate"} and rows[a][0]["cluster"] == rows[b][0]["cluster"] is not None
+    for a, b in PLANTED.near:
+        assert (rows[a][0]["drop_reason"], rows[b][0]["drop_reason"]) == (None, "near-duplicate")
+        assert rows[b][0]["duplicate_of"] == rows[a][0]["key"]
+    for mine, held_out in PLANTED.leaks:
+        assert rows[mine][0]["drop_reason"] == "leakage"
+        assert rows[mine][0]["duplicate_of"] == rows[held_out][0]["key"]
+    for path, frames in PLANTED.blank.items():
+        assert {row["frame_index"] for row in rows[path] if row["drop_reason"] == "blank"} == set(frames)
+    for path, frames in PLANTED.held.items():
+        assert {row["frame_index"] for row in rows[path] if row["drop_reason"] == "redundant-frame"} >= set(frames)
+    rejected = {
+        f"_local/{row['source'][6:]}/{row['path']}"
+        for row in manifest.read(corpus / "rejected.parquet").to_pylist()
+        if row["source"].startswith("local-")
+    }
+    assert rejected == set(PLANTED.rejected)
+    patients = {row["patient_id"] for path in PLANTED.one_patient for row in rows[path]}
+    assert len(patients) == 1 and None not in patients
+
+
+def test_dropped_frames_name_a_kept_one_and_blank_frames_link_nobody(corpus: Path) -> None:
+    rows = {row["key"]: row for row in rows_of(corpus)}
+    for row in rows.values():
+        if row["drop_reason"] in ("exact-duplicate", "near-duplicate", "redundant-frame"):
+            assert rows[row["duplicate_of"]]["status"] == "kept"
+        if row["drop_reason"] == "blank":
+            assert row["cluster"] is None and row["duplicate_of"] is None
+    assert {row["status"] for row in rows.values() if row["role"] == "held-out"} == {"kept"}
+
+
+def test_no_held_out_source_in_a_pretrain_shard(corpus: Path) -> None:
+    for row in rows_of(corpus):
+        if row["shard"]:
+            assert row["shard"].startswith(f"shards/{row['role']}-")
+    assert {row["source"] for row in rows_of(corpus) if row["role"] == "held-out"} == {"bus-bra"}
+
+
+def test_samples_say_no_path_and_no_name_of_an_own_archive(corpus: Path) -> None:
+    from openus.shards.read import samples
+
+    seen = 0
+    for shard in sorted((corpus / "shards").glob("pretrain-*.tar")):
+        for sample in samples(shard):
+            assert sample.meta is not None and sample.meta["key"] == sample.key
+            if sample.meta["source"].startswith("local-"):
+                seen += 1
+                text = json.dumps(sample.meta)
+                assert "raw_path" not in sample.meta and "SYNTHETIC" not in text and "/" not in text.replace("A/", "")
+            else:
+                assert sample.meta["raw_path"]
+    assert seen
+
+
+def test_others_read_it_without_our_code(corpus: Path) -> None:
+    import duckdb
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    path = str(corpus / "manifest.parquet")
+    kept = int((pd.read_parquet(path)["status"] == "kept").sum())
+    query = f"select count(*) from '{path}' where status = 'kept'"
+    with duckdb.connect() as database:
+        row = database.execute(query).fetchone()
+    assert row == (kept,)
+    fields = pq.read_schema(path)
+    assert fields.names[: len(manifest.COLUMNS)] == [name for name, _, _ in manifest.COLUMNS]
+    assert all(field.metadata[b"meaning"] for field in fields)
+
+
+def test_bytes_do_not_depend_on_workers(sample: Path, corpus: Path, tmp_path: Path) -> None:
+    assert openus("build-shards", *sample_words(sample), "--out", tmp_path / "o", "--workers", 1).exit_code == 0
+    assert content(tmp_path / "o") == content(corpus)
+
+
+def test_a_second_run_decodes_nothing_and_changes_nothing(sample: Path, corpus: Path) -> None:
+    before = content(corpus)
+    ran = openus("build-shards", *sample_words(sample), "--out", corpus, "--json")
+    assert ran.exit_code == 0
+    stage = ran.json["stages"]["curate"]
+    assert (stage["decoded_files"], stage["decoded_frames"]) == (0, 0) and stage["reused_files"] > 50
+    assert content(corpus) == before
+
+
+def test_the_seed_orders_shards_and_nothing_else(sample: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words, "--seed", 1).exit_code == 0
+    one = content(tmp_path / "o")
+    assert openus(*words, "--seed", 2).exit_code == 0
+    two = content(tmp_path / "o")
+    assert one["shards/pretrain-000000.tar"] != two["shards/pretrain-000000.tar"]
+    assert len(one["shards/pretrain-000000.tar"]) == len(two["shards/pretrain-000000.tar"])
+
+
+def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(sample: Path, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    words = ["build-shards", *sample_words(sample), "--out", str(out), "--workers", "2"]
+    command = [sys.executable, "-c", "from openus.cli import main; main()", *words]
+    killed = 0
+    for wait_for in ("busi/curated.json", "local-dicom/.open.part"):
+        running = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        until = time.monotonic() + 120
+        while running.poll() is None and time.monotonic() < until:
+            if (tmp_path / "o.staging" / wait_for).exists():
+                os.killpg(running.pid, signal.SIGKILL)
+                killed += 1
+                break
+            time.sleep(0.005)
+        running.wait()
+    assert killed, "the build was never caught at work"
+    ran = openus(*words, "--json")
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.json["stages"]["curate"]["reused_files"] > 0
+    assert content(out) == content(corpus)
+    assert not [path for path in walk(tmp_path)[0] if path.endswith(".part")]
+
+
+def test_another_source_costs_only_itself_and_out_holds_the_last_command(sample: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "--root", sample, "--out", tmp_path / "o", "--json"]
+    assert openus(*words, "busi").json["stages"]["curate"]["decoded_files"] == 12
+    both = openus(*words, "busi", "hc18").json
+    assert both["stages"]["curate"]["decoded_files"] == 8 and set(both["sources"]) == {"busi", "hc18"}
+    alone = openus(*words, "hc18").json
+    assert alone["stages"]["curate"]["decoded_files"] == 0
+    assert {row["source"] for row in rows_of(tmp_path / "o")} == {"hc18"}
+
+
+def test_changed_parameters_decode_again_and_changed_back_do_not(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("sources: {busi: {normalise: {longest_side: 64}}}")
+    words = ["build-shards", "busi", "hc18", "--root", sample, "--out", tmp_path / "o", "--json"]
+    first = openus(*words).json
+    small = openus(*words, "--params", tmp_path / "p.yaml").json
+    assert small["stages"]["curate"]["decoded_files"] == first["sources"]["busi"]["files"]["taken"]
+    assert all(max(r["width"], r["height"]) <= 64 for r in rows_of(tmp_path / "o") if r["source"] == "busi")
+    assert openus(*words).json["stages"]["curate"]["decoded_files"] == 0
+
+
+def test_a_changed_file_is_decoded_again_and_a_touched_one_is_not(sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "busi", tmp_path / "raw" / "busi")
+    words = ["build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o", "--json"]
+    openus(*words)
+    folder = tmp_path / "raw" / "busi" / "Dataset_BUSI_with_GT" / "normal"
+    picture = folder / "normal (1).png"
+    os.utime(picture, ns=(1, 1))
+    assert openus(*words).json["stages"]["curate"]["decoded_files"] == 0
+    shutil.copy(folder / "normal (2).png", picture)
+    assert openus(*words).json["stages"]["curate"]["decoded_files"] == 1
+
+
+def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "blues", tmp_path / "raw" / "blues" / "COVID-BLUES-main")
+    assert openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 0
+    keys = {row["key"] for row in rows_of(tmp_path / "o")}
+    assert keys == {row["key"] for row in rows_of(corpus) if row["source"] == "blues"}
+
+
+def test_held_out_overrides_roles(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("held_out: [blues]")
+    words = ["build-shards", "blues", "bus-bra", "--root", sample, "--out", tmp_path / "o", "--params"]
+    assert openus(*words, tmp_path / "p.yaml").exit_code == 0
+    rows = rows_of(tmp_path / "o")
+    assert {(row["source"], row["role"]) for row in rows} == {("blues", "held-out"), ("bus-bra", "pretrain")}
+    blues = [row for row in rows if row["source"] == "blues"]
+    assert {row["status"] for row in blues} == {"kept"}  # blank and repeated frames too: flags, never dropped
+    assert sum(row["quality"] == "blank" for row in blues) == 4
+
+
+def test_a_persons_word_goes_before_the_measured_one(sample: Path, corpus: Path, tmp_path: Path) -> None:
+    rows = by_path(corpus)
+    (a, b), *_ = PLANTED.near
+    other = "busi/Dataset_BUSI_with_GT/normal/normal (1).png"
+    (tmp_path / "adjudicated.csv").write_text(
+        f"a,b,verdict\n{rows[a][0]['key']},{rows[b][0]['key']},different\n"
+        f"{rows[other][0]['key']},{rows[a][0]['key']},same\n"
+    )
+    words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words, "--adjudicated", tmp_path / "adjudicated.csv").exit_code == 0
+    found = by_path(tmp_path / "o")
+    assert found[b][0]["status"] == "kept"
+    assert {found[a][0]["drop_reason"], found[other][0]["drop_reason"]} == {None, "near-duplicate"}
+
+
+def test_patients_hash_under_the_callers_key(sample: Path, corpus: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENUS_SALT", "a hospital's secret")
+    ward = sample / "_local" / "ward"
+    ran = openus("build-shards", "--local", f"ward={ward}", "--out", tmp_path / "o")
+    assert ran.exit_code == 0 and "OPENUS_SALT" not in ran.stderr
+    mine = {row["patient_id"] for row in rows_of(tmp_path / "o") if row["patient_id"]}
+    theirs = {row["patient_id"] for row in rows_of(corpus) if row["source"] == "local-ward" and row["patient_id"]}
+    assert mine and theirs and not mine & theirs
+    build = json.loads((tmp_path / "o" / "build.json").read_text())
+    assert build["salt"] == identity.salt_from({"OPENUS_SALT": "a hospital's secret"}).fingerprint
+    assert "secret" not in (tmp_path / "o" / "build.json").read_text()
+
+
+def test_a_source_without_pictures_is_zeros_unless_it_was_named(tmp_path: Path, sample: Path) -> None:
+    (tmp_path / "raw" / "kidneyus" / "labels").mkdir(parents=True)
+    (tmp_path / "raw" / "no-such-source").mkdir()
+    ran = openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o", "--json")
+    assert ran.exit_code == 0 and ran.json["sources"]["kidneyus"]["seen"] == 0
+    assert "no-such-source" in ran.stderr and "kidneyus" in ran.stderr
+    assert openus("verify", tmp_path / "o").exit_code == 0
+    assert openus("build-shards", "kidneyus", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["busii", "--root", "{sample}"], 2, "busi"),
+        (["--out", "{tmp}/o"], 2, "--root"),
+        (["ccaui", "--root", "{sample}"], 1, "openus info ccaui"),
+        (["--root", "{tmp}/nowhere"], 2, "nowhere"),
+        (["--local", "Ward={sample}"], 2, "Ward"),
+        (["--local", "ward"], 2, "NAME=PATH"),
+        (["--local", "ward={tmp}/nowhere"], 2, "nowhere"),
+        (["--root", "{sample}", "--params", "{tmp}/none.yaml"], 2, "none.yaml"),
+    ],
+)
+def test_wrong_use_is_one_sentence(sample: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    filled = [word.format(sample=sample, tmp=tmp_path) for word in words]
+    out = [] if "--out" in filled else ["--out", tmp_path / "o"]
+    ran = openus("build-shards", *filled, *out)
+    assert ran.exit_code == code, ran.stderr
+    assert said in ran.stderr and "Traceback" not in ran.stderr
+    assert not (tmp_path / "o" / "manifest.parquet").exists()
+
+
+def test_a_foreign_folder_is_not_overwritten(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "o" / "shards").mkdir(parents=True)
+    (tmp_path / "o" / "shards" / "mine.tar").write_text("mine")
+    assert openus("build-shards", "busi", "--root", sample, "--out", tmp_path / "o").exit_code == 2
+    assert (tmp_path / "o" / "shards" / "mine.tar").read_text() == "mine"
