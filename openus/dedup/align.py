@@ -92,10 +92,10 @@ def register(fixed: Floats, moving: Floats, params: Floats, steps: int) -> Float
         down[:, 1:-1] = (warped[:, 2:] - warped[:, :-2]) * (side / 2) / params[:, 0, None, None]
         right[:, :, 1:-1] = (warped[:, :, 2:] - warped[:, :, :-2]) * (side / 2) / params[:, 2, None, None]
         jacobian = np.stack([down * grid[:, None], down, right * grid, right], axis=1) * inside[:, None]
-        jacobian = jacobian.reshape(n, 4, -1)
+        jacobian = jacobian.reshape(n, 4, side * side)
         hessian = jacobian @ jacobian.transpose(0, 2, 1)
         hessian += ridge * (np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.float32(1e-4) + np.float32(1e-6))
-        step = np.linalg.solve(hessian, jacobian @ difference.reshape(n, -1, 1))[..., 0]
+        step = np.linalg.solve(hessian, jacobian @ difference.reshape(n, side * side, 1))[..., 0]
         params = np.clip(params + np.clip(step, -0.06, 0.06), low, high)
     return params
 

@@ -1,0 +1,161 @@
+"""build: the order of the passes, and the sums that must add up.
+
+    curate(source)  raw files → staging/<source>/     each frame decoded once, resumable      curate.py, stage.py
+    decide(staging) tables → one verdict per frame    no pixels but thumbnails                decide.py
+    pack(decisions) staged bytes → OUT                bytes copied, seeded shuffle            pack.py
+
+`openus build-shards` calls `build`; the DVC pipeline calls the three passes one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from openus import __version__, engine, sources
+from openus.build.curate import Curated, Progress, curate, role_of
+from openus.build.decide import Decisions, decide
+from openus.build.identity import Salt, is_own, salt_from
+from openus.build.pack import Packed, claim, pack
+from openus.build.staging import locked
+from openus.errors import CorpusError, ParamsError, UsageError
+from openus.params import LocalParams, Params, to_mapping
+from openus.sources import Source, local
+from openus.storage import write_text
+
+__all__ = [
+    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide", "pack",
+    "role_of", "salt_from", "summary",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A source and the folder where its raw files lie."""
+
+    source: Source
+    folder: Path
+
+
+def choose(
+    root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], parameters: Params
+) -> tuple[list[Chosen], list[str]]:
+    """Which sources a build takes, and the folders below `root` that name no source.
+
+    Args:
+        root: holds a folder `<slug>/` for each downloaded source; None when only own archives are built.
+        slugs: sources named by the caller; empty for every source found under `root`.
+        own: name -> folder of a person's own archives.
+        parameters: `parameters.local[name]` describes an own archive; without a block the defaults do.
+
+    Raises:
+        UnknownSource: a slug that names nothing.
+        UsageError: a folder that is not there.
+        ParamsError: `held_out` names what cannot be held out.
+    """
+    chosen: list[Chosen] = []
+    unknown: list[str] = []
+    known = sources.slugs()
+    if root is not None and not root.is_dir():
+        raise UsageError(f"There is no folder {root}.", "Name the folder that holds <slug>/ with --root.")
+    if root is None and slugs:
+        raise UsageError("A source needs --root.", "Name the folder that holds <slug>/.")
+    if slugs:
+        for slug in dict.fromkeys(slugs):
+            source = sources.load(slug)
+            folder = (root or Path()) / slug
+            if not folder.is_dir():
+                raise CorpusError(f"{slug}: there is no folder {folder}.", f"`openus info {slug}` says how to get it.")
+            chosen.append(Chosen(source, folder))
+    elif root is not None:
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+            if folder.name in known:
+                chosen.append(Chosen(sources.load(folder.name), folder))
+            elif not folder.name.startswith((".", "_")):
+                unknown.append(folder.name)
+    for name, folder in own.items():
+        if not folder.is_dir():
+            raise UsageError(f"--local {name}: there is no folder {folder}.", "Name a folder.")
+        chosen.append(Chosen(local.source(name, parameters.local.get(name) or LocalParams()), folder))
+    for slug in parameters.held_out or ():
+        if slug not in known and not is_own(slug):
+            raise ParamsError(f"held_out: there is no source {slug!r}.", "`openus list` shows all.")
+    return chosen, unknown
+
+
+def build(
+    chosen: Sequence[Chosen],
+    out: Path,
+    staging: Path,
+    parameters: Params,
+    *,
+    salt: Salt,
+    workers: int = 1,
+    adjudicated: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The whole way from raw folders to a corpus in `out`; returns what build.json holds.
+
+    `out` holds exactly the `chosen` sources afterwards. Killed at any moment and run again, it goes on where it was
+    and ends with the same bytes.
+    """
+    claim(out)
+    with locked(staging):
+        stages: dict[str, Any] = {}
+        with _timed(stages, "curate"), engine.local(workers) as run:
+            curated = [
+                curate(one.source, one.folder, staging, parameters, salt=salt, run=run, progress=progress)
+                for one in chosen
+            ]
+        stages["curate"] |= {
+            "decoded_files": sum(one.decoded_files for one in curated),
+            "decoded_frames": sum(one.decoded_frames for one in curated),
+            "reused_files": sum(one.reused_files for one in curated),
+        }
+        with _timed(stages, "decide"):
+            decisions = decide([one.source for one in chosen], staging, parameters, adjudicated)
+        with _timed(stages, "pack"):
+            packed = pack(decisions.table, decisions.rejected, staging, out, parameters.seed, parameters.shards)
+        stages["pack"] |= asdict(packed)
+    return summary(out, decisions.sources, parameters, salt, stages)
+
+
+@contextlib.contextmanager
+def _timed(stages: dict[str, Any], name: str) -> Iterator[None]:
+    """Note wall and CPU seconds (of this process and of workers that ended) of the block as `stages[name]`."""
+    began, before = time.monotonic(), os.times()
+    yield
+    after = os.times()
+    spent = sum(after[:4]) - sum(before[:4])
+    stages[name] = {"wall_s": round(time.monotonic() - began, 3), "cpu_s": round(spent, 3)}
+
+
+def summary(
+    out: Path, counts: Mapping[str, Any], parameters: Params, salt: Salt, stages: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write `out/build.json` and return what it holds. Raises CorpusError when the sums do not add up."""
+    from openus import decode
+
+    for slug, count in counts.items():
+        if count["seen"] != count["kept"] + sum(count["dropped"].values()) + count["rejected"]:
+            raise CorpusError(f"{slug}: the counts do not add up: {count}.", "This is a fault of openus; report it.")
+    shown = to_mapping(parameters)
+    shown["local"] = {name: block for name, block in shown["local"].items() if f"local-{name}" in counts}
+    value = {
+        "version": __version__,
+        "seed": parameters.seed,
+        "params": shown,
+        "salt": salt.fingerprint,
+        "salt_is_default": salt.is_default,
+        "libraries": decode.versions(),
+        "sources": dict(counts),
+        "stages": dict(stages),
+    }
+    write_text(out / "build.json", json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    return value

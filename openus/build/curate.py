@@ -1,0 +1,238 @@
+"""curate: from the raw files of one source to staging. Lists, hashes what is new, decodes what is not staged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openus import manifest, media, params, sources
+from openus.build.identity import Salt, ids, printable
+from openus.build.stage import Done, Task, stage_file
+from openus.build.staging import ITEMS, Segments, file_part, unit_key
+from openus.data import Item, Licence, Role
+from openus.engine import Run
+from openus.errors import UnreadableFile
+from openus.params import Params
+from openus.sources import Source
+from openus.storage import walk, write_text
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Called with (source, files done, files in all)."""
+
+
+@dataclass(slots=True)
+class Curated:
+    """What one source's folder came to, as `curated.json` in its staging holds it."""
+
+    source: str
+    files_taken: int = 0
+    files_rejected: int = 0
+    files_ignored: dict[str, int] = field(default_factory=dict)
+    decoded_files: int = 0
+    decoded_frames: int = 0
+    reused_files: int = 0
+    salt: str = ""
+    params_digest: str = ""
+    wall_s: float = 0.0
+
+
+def role_of(source: Source, parameters: Params) -> Role:
+    """`held-out` or `pretrain`: the parameters' list where there is one, else the card (or the archive's block)."""
+    if parameters.held_out is None:
+        return source.card.role
+    return "held-out" if source.card.slug in parameters.held_out else "pretrain"
+
+
+def curate(
+    source: Source,
+    root: Path,
+    staging: Path,
+    parameters: Params,
+    *,
+    salt: Salt,
+    run: Run,
+    progress: Progress | None = None,
+) -> Curated:
+    """Bring `staging/<slug>/` up to date with the files under `root` (the source's own folder).
+
+    Every regular file is taken, ignored by a named rule, or rejected. Files whose size and time are as the last
+    listing says are not read again; files whose content is staged under these parameters are not decoded again.
+    """
+    began = time.monotonic()
+    slug = source.card.slug
+    settings = parameters.for_source(slug)
+    every_frame = role_of(source, parameters) == "held-out"
+    stats = Curated(slug, salt=salt.fingerprint, params_digest=pixel_digest(slug, settings, every_frame, salt))
+    segments = Segments(staging / slug)
+    segments.clean()
+    rows, ignored = _listing(source, root, salt)
+    stats.files_ignored = dict(sorted(ignored.items()))
+    staged = segments.units()
+    before = _previous(staging / slug)
+    failed: dict[int, tuple[str, str, str]] = {}
+
+    def tasks() -> Iterator[tuple[int, Task]]:
+        for number, row in enumerate(rows):
+            if row["stage"] is not None:
+                continue
+            known = before.get((row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]))
+            found = staged.get(file_part(unit_key(row["path"], row["member"], "", "")), [])
+            if known is not None:
+                unit = unit_key(row["path"], row["member"], known, stats.params_digest)
+                if unit in found:
+                    row["unit"], row["raw_sha256"] = unit, known
+                    stats.reused_files += 1
+                    continue
+            yield (
+                number,
+                Task(root, row["path"], row["member"], settings, stats.params_digest, salt, every_frame, tuple(found)),
+            )
+
+    done = 0
+    for (number, _), result in run(_work, tasks(), timeout_s=settings.decode.timeout_s):
+        done += 1
+        row = rows[number]
+        if isinstance(result, Done):
+            row["unit"], row["raw_sha256"] = result.unit, result.raw_sha256
+            if result.failure:
+                failed[number] = result.failure
+            elif result.rows:
+                assert result.unit is not None
+                segments.append(result.unit, result.rows, result.pictures)
+                stats.decoded_files += 1
+                stats.decoded_frames += sum(r.get("position") is not None for r in result.rows)
+            else:
+                stats.reused_files += 1
+        else:
+            failed[number] = ("decode", type(result).__name__, f"{Path(row['path']).name}: {result}.")
+        if progress:
+            progress(slug, done + stats.reused_files, len(rows))
+    segments.commit()
+    for number, failure in failed.items():
+        rows[number] |= dict(zip(("unit", "stage", "error", "message"), (None, *failure), strict=True))
+    _count_files(stats, segments, rows)
+    manifest.write(manifest.table([_printable(row) for row in rows], ITEMS), staging / slug / "items.parquet")
+    stats.wall_s = round(time.monotonic() - began, 3)
+    write_text(staging / slug / "curated.json", json.dumps(_as_dict(stats), indent=1, sort_keys=True) + "\n")
+    return stats
+
+
+def pixel_digest(slug: str, settings: Params, every_frame: bool, salt: Salt) -> str:
+    """What, beside a file's bytes, shapes its staged rows. Header ids are hashed, so the key of the hash belongs."""
+    return params.digest(settings.decode, settings.normalise, settings.select, every_frame, slug, salt.fingerprint)
+
+
+def _work(numbered: tuple[int, Task]) -> Done:
+    return stage_file(numbered[1])
+
+
+def _listing(source: Source, root: Path, salt: Salt) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """One row per item and per folder that could not be listed; and the ignored files by rule."""
+    paths, unlisted = walk(root)
+    items: dict[tuple[str, str | None], Item] = {}
+    taken: set[str] = set()
+    seen: set[str] = set()
+    copies: set[str] = set()
+    for item in source.items(root):
+        if item.id in seen:
+            copies.add(item.path)
+            continue
+        seen.add(item.id)
+        items[item.path, item.member] = item
+        taken.add(item.path)
+    ignored: Counter[str] = Counter()
+    for path in paths:
+        if path not in taken:
+            ignored["second copy" if path in copies else _rule(source, root, path)] += 1
+    rows = [_item_row(source, root, item, salt) for _, item in sorted(items.items(), key=lambda pair: pair[1].id)]
+    for folder, reason in unlisted:
+        rows.append(
+            dict.fromkeys((name for name, _, _ in ITEMS), None)
+            | {"id": folder, "path": folder, "stage": "list", "error": "UnreadableFile"}
+            | {"message": f"the folder {folder} could not be listed: {reason}."}
+        )
+    if ignored.get("unlisted medium"):
+        log.warning(
+            "%s: %d pictures or clips lie where the data set's own layout has none; they are left out.",
+            source.card.slug, ignored["unlisted medium"],
+        )  # fmt: skip
+    return rows, ignored
+
+
+def _rule(source: Source, root: Path, path: str) -> str:
+    try:
+        found = media.sniff(root / path)
+    except UnreadableFile:
+        found = None
+    return sources.ignore_rule(source, path, found)
+
+
+def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, Any]:
+    slug = source.card.slug
+    names = ids(slug, item, salt)
+    terms: Licence = item.licence or source.card.licence
+    row: dict[str, Any] = {
+        "id": item.id, "path": item.path, "member": item.member, "unit": None, "raw_sha256": None,
+        "patient_id": names.patient, "study_id": names.study, "video_id": names.video, "clip_id": names.clip,
+        "label": item.label, "view": item.view, "split": item.split, "anatomy": item.anatomy or source.card.anatomy,
+        "spacing_mm_x": item.spacing_mm[0], "spacing_mm_y": item.spacing_mm[1],
+        "licence": terms.name, "commercial_use": terms.commercial_use, "redistribution": terms.redistribution,
+        "raw_size": None, "raw_mtime_ns": None, "stage": None, "error": None, "message": None,
+    }  # fmt: skip
+    try:
+        stat = (root / item.path).stat()
+        row["raw_size"], row["raw_mtime_ns"] = stat.st_size, stat.st_mtime_ns
+    except OSError as error:
+        row |= {"stage": "list", "error": "UnreadableFile"}
+        row["message"] = f"{Path(item.path).name}: {error.strerror or error}."
+    return row
+
+
+def _previous(folder: Path) -> dict[tuple[str, str | None, int, int], str]:
+    """(path, member, size, time) -> SHA-256 as the last listing had it."""
+    if not (folder / "items.parquet").exists():
+        return {}
+    names = ["path", "member", "raw_size", "raw_mtime_ns", "raw_sha256"]
+    table = manifest.read(folder / "items.parquet", names)
+    return {
+        (row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]): row["raw_sha256"]
+        for row in table.to_pylist()
+        if row["raw_sha256"] is not None
+    }
+
+
+def _count_files(stats: Curated, segments: Segments, rows: list[dict[str, Any]]) -> None:
+    """A file is taken when at least one frame came of it, else rejected."""
+    table = segments.table({row["unit"] for row in rows if row["unit"] is not None})
+    with_frames = {
+        unit
+        for unit, position in zip(table["unit"].to_pylist(), table["position"].to_pylist(), strict=True)
+        if position is not None
+    }
+    files: dict[str, bool] = {}
+    for row in rows:
+        if row["clip_id"] is not None:  # a folder that could not be listed is no file
+            files[row["path"]] = files.get(row["path"], False) or row["unit"] in with_frames
+    stats.files_taken = sum(files.values())
+    stats.files_rejected = len(files) - stats.files_taken
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _as_dict(stats: Curated) -> dict[str, Any]:
+    return {name: getattr(stats, name) for name in Curated.__slots__}
+
+
+def curated(staging: Path, slug: str) -> Curated:
+    """What the last `curate` of a source came to."""
+    return Curated(**json.loads((staging / slug / "curated.json").read_text(encoding="utf-8")))

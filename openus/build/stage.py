@@ -1,0 +1,182 @@
+"""The work on one file, done in a worker process: decode once, normalise, fingerprint, select, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from openus import anatomy, decode, media, normalise
+from openus.build.identity import Salt, header_ids
+from openus.build.staging import unit_key
+from openus.data import Frame, Header
+from openus.dedup import fingerprint
+from openus.dedup.select import Selector
+from openus.errors import FileError, UnreadableFile
+from openus.params import Params
+from openus.storage import sha256_file
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file of a source, with everything that its result depends on."""
+
+    root: Path
+    path: str
+    member: str | None
+    params: Params
+    params_digest: str
+    salt: Salt
+    every_frame: bool
+    """Encode all frames of a clip, also those that selection would drop (held-out sources)."""
+    staged: tuple[str, ...] = ()
+    """Units of this file that staging holds already."""
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of a task. `rows` is empty when the unit was staged already or the failure is transient."""
+
+    unit: str | None
+    raw_sha256: str | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[bytes | None] = field(default_factory=list)
+    failure: tuple[str, str, str] | None = None
+    """(stage, error, message) of a failure that another run may not meet: it is not staged."""
+
+
+def stage_file(task: Task) -> Done:
+    """Rows and encoded pictures of one file. Never raises for what is wrong with the file: that becomes a row."""
+    path = task.root / task.path
+    try:
+        raw_sha256 = sha256_file(path)
+        unit = unit_key(task.path, task.member, raw_sha256, task.params_digest)
+        if unit in task.staged:
+            return Done(unit, raw_sha256)
+        result = Done(unit, raw_sha256)
+        _fill(result, path, task)
+        return result
+    except UnreadableFile as error:
+        return Done(None, failure=("decode", type(error).__name__, str(error)))
+    except (OSError, MemoryError) as error:
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Done(None, failure=("decode", type(error).__name__, f"{path.name}: {what}."))
+
+
+def _fill(result: Done, path: Path, task: Task) -> None:
+    """Decode `path` into `result`; a file error becomes its last row, at the first frame that did not come."""
+    medium = media.sniff(path)
+    selector = Selector(task.params.select)
+    try:
+        for position, (frame, normalised) in enumerate(_normalised(path, medium, task.params)):
+            row = _row(result, position, frame, normalised, medium, task.salt)
+            phash, thumb = fingerprint.fingerprint(normalised.pixels)
+            row |= {"phash": f"{phash:016x}", "thumb": thumb.tobytes(), "selection": "keep"}
+            usable = normalised.quality is None
+            if usable and frame.index is not None:
+                usable = selector.offer(position, thumb) == "keep"
+            picture = None
+            if usable or task.every_frame:
+                picture, row["extension"] = normalise.encode(normalised.pixels, task.params.normalise)
+            result.rows.append(row)
+            result.pictures.append(picture)
+            _let_go(result, selector.released(), task.every_frame)
+    except (OSError, MemoryError):
+        raise
+    except FileError as error:
+        _reject(result, type(error).__name__, str(error))
+    except Exception as error:  # a library's own surprise must cost this file alone, and show
+        _reject(result, type(error).__name__, f"{path.name}: {error or 'no reason given'}.")
+    verdicts = selector.finish()
+    for position, verdict in verdicts.items():
+        result.rows[position] |= {"selection": verdict.choice, "repeats": verdict.repeats}
+    _let_go(result, [p for p, verdict in verdicts.items() if verdict.choice != "keep"], task.every_frame)
+
+
+def _let_go(result: Done, positions: list[int], every_frame: bool) -> None:
+    """Forget encoded pictures that nobody will use."""
+    if not every_frame:
+        for position in positions:
+            result.pictures[position], result.rows[position]["extension"] = None, None
+
+
+def _normalised(path: Path, medium: str | None, params: Params) -> Iterator[tuple[Frame, Frame]]:
+    """(decoded, normalised) frames; no more than `normalise.FIT_FRAMES` are held at once.
+
+    The crop is settled on the first frames, and again where the frame size changes (multi-page TIFF). Volumes are not
+    cropped: their field grows from slice to slice, so the first ones cannot tell what the later ones need.
+    """
+    settings = params.normalise
+    if media.FAMILY.get(medium or "") == "volume":
+        settings = replace(settings, sector_crop=False)
+    geometry: normalise.Geometry | None = None
+    size: tuple[int, ...] = ()
+    for ahead in _batched(decode.frames(path, params.decode)):
+        for number, frame in enumerate(ahead):
+            if geometry is None or frame.pixels.shape[:2] != size:
+                size = frame.pixels.shape[:2]
+                alike = [f.pixels for f in ahead[number:] if f.pixels.shape[:2] == size]
+                geometry = normalise.fit(alike, settings)
+            yield frame, normalise.apply(frame, geometry, settings)
+
+
+def _batched(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
+    """The first few frames together, the others one by one. What came before an error comes before it here too."""
+    first: list[Frame] = []
+    try:
+        for frame in frames:
+            first.append(frame)
+            if len(first) == normalise.FIT_FRAMES:
+                break
+    except FileError:
+        if first:
+            yield first
+        raise
+    if first:
+        yield first
+    for frame in frames:
+        yield [frame]
+
+
+def _row(
+    result: Done, position: int, frame: Frame, normalised: Frame, medium: str | None, salt: Salt
+) -> dict[str, Any]:
+    """The staged columns of a frame that do not depend on selection and encoding."""
+    crop = normalised.crop
+    assert crop is not None
+    patient, study = header_ids(frame.header, salt) if frame.header != Header() else (None, None)
+    pixels = normalised.pixels
+    return {
+        "unit": result.unit,
+        "position": position,
+        "frame_index": frame.index,
+        "medium": medium,
+        "orig_width": frame.pixels.shape[1],
+        "orig_height": frame.pixels.shape[0],
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "channels": 1 if pixels.ndim == 2 else 3,
+        "crop_x": crop.x,
+        "crop_y": crop.y,
+        "crop_w": crop.w,
+        "crop_h": crop.h,
+        "sector_kind": normalised.sector_kind,
+        "has_text": normalised.has_text,
+        "quality": normalised.quality,
+        "spacing_mm_x": frame.spacing_mm[0],
+        "spacing_mm_y": frame.spacing_mm[1],
+        "header_patient": patient,
+        "header_study": study,
+        "body_part": anatomy.from_body_part(frame.header.body_part),
+        "pixel_sha256": fingerprint.pixel_sha256(frame.pixels),
+    }
+
+
+def _reject(result: Done, error: str, message: str) -> None:
+    """Add the row that says what did not come; its frame_index is the first missing one, null when none came."""
+    result.rows.append(
+        {"unit": result.unit, "frame_index": len(result.rows) or None, "stage": "decode"}
+        | {"error": error, "message": message}
+    )
+    result.pictures.append(None)

@@ -1,0 +1,201 @@
+"""Staging: what was decoded once, under keys made of its content.
+
+`staging/<source>/` holds segments, `<name>.tar` (encoded pictures) with `<name>.parquet` (one row per frame or
+rejection), and `items.parquet`, the last listing. A segment's Parquet is written after its tar, so its presence says
+that both are whole; a tar without one is swept away. The *unit* of work is one file under one set of parameters: its
+key holds the path, the SHA-256 of the bytes, the parameters that shape pixels, and STAGING_VERSION. A later build
+takes every unit that it finds and decodes only the others, so it does not matter which build, how many workers or
+how many kills made them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from openus import manifest
+from openus.errors import CorpusError
+from openus.shards.write import TarAppender
+from openus.storage import sweep
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STAGING_VERSION = 1
+"""Raised whenever decode, normalise, fingerprint or select give other results for the same parameters."""
+
+STAGED: tuple[tuple[str, str, str], ...] = (
+    ("unit", "string", "Content key of the unit that this row came from."),
+    ("position", "int32", "0-based order of the frame in its unit; null for a rejection."),
+    ("frame_index", "int32", "As in the manifest; for a rejection, the first frame that did not come."),
+    ("medium", "string", "Format of the file."),
+    ("orig_width", "int32", ""),
+    ("orig_height", "int32", ""),
+    ("width", "int32", ""),
+    ("height", "int32", ""),
+    ("channels", "int32", ""),
+    ("crop_x", "int32", ""),
+    ("crop_y", "int32", ""),
+    ("crop_w", "int32", ""),
+    ("crop_h", "int32", ""),
+    ("sector_kind", "string", ""),
+    ("has_text", "bool", ""),
+    ("quality", "string", ""),
+    ("spacing_mm_x", "float64", ""),
+    ("spacing_mm_y", "float64", ""),
+    ("header_patient", "string", "HMAC of issuer and Patient ID."),
+    ("header_study", "string", "HMAC of the Study Instance UID."),
+    ("body_part", "string", "Body Part Examined, as a word of the vocabulary."),
+    ("pixel_sha256", "string", ""),
+    ("phash", "string", ""),
+    ("thumb", "binary", "Gray thumbnail of the normalised picture, for matching."),
+    ("selection", "string", "keep, redundant-frame or over-cap."),
+    ("repeats", "int32", "Position of the frame that a redundant one repeats."),
+    ("extension", "string", "jpg or png; null when the frame was not encoded."),
+    ("tar", "string", "Segment that holds the encoded picture."),
+    ("offset", "int64", ""),
+    ("size", "int64", ""),
+    ("sha256", "string", "Of the encoded picture."),
+    ("stage", "string", "Of a rejection."),
+    ("error", "string", "Of a rejection."),
+    ("message", "string", "Of a rejection."),
+)
+
+ITEMS: tuple[tuple[str, str, str], ...] = (
+    ("id", "string", "Item id, of which keys are made."),
+    ("path", "string", "Relative to the source's folder."),
+    ("member", "string", ""),
+    ("unit", "string", "Content key; null when this run could not read or decode the file (the next one retries)."),
+    ("raw_sha256", "string", ""),
+    ("raw_size", "int64", ""),
+    ("raw_mtime_ns", "int64", "With path and size: the file is taken for unchanged."),
+    ("patient_id", "string", "Namespaced, hashed for own archives."),
+    ("study_id", "string", ""),
+    ("video_id", "string", ""),
+    ("clip_id", "string", "Stands in for video_id where the file holds several frames."),
+    ("label", "string", ""),
+    ("view", "string", ""),
+    ("split", "string", ""),
+    ("anatomy", "string", ""),
+    ("spacing_mm_x", "float64", "Of the source's own table; goes before the file's."),
+    ("spacing_mm_y", "float64", ""),
+    ("licence", "string", ""),
+    ("commercial_use", "bool", ""),
+    ("redistribution", "bool", ""),
+    ("stage", "string", "Of a failure that the next run retries."),
+    ("error", "string", ""),
+    ("message", "string", ""),
+)
+
+
+def file_part(unit: str) -> str:
+    """The part of a unit's key that names the file (or its member)."""
+    return unit[:16]
+
+
+def unit_key(path: str, member: str | None, raw_sha256: str, params_digest: str) -> str:
+    """Content key of a file under a set of parameters: 16 hex digits for the file, 16 for bytes and parameters."""
+    name = hashlib.sha256(f"{path}\0{member or ''}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    content = hashlib.sha256(f"{STAGING_VERSION}\0{raw_sha256}\0{params_digest}".encode()).hexdigest()[:16]
+    return name + content
+
+
+@dataclass
+class Segments:
+    """The segments of one source; appends new units and commits them from time to time."""
+
+    folder: Path
+    max_bytes: int = 64 * 1024 * 1024
+    max_seconds: float = 20.0
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _units: list[str] = field(default_factory=list)
+    _file: IO[bytes] | None = None
+    _tar: TarAppender | None = None
+    _began: float = 0.0
+
+    def units(self) -> dict[str, list[str]]:
+        """Content keys of every unit that is staged whole, by the part of them that names the file."""
+        found: dict[str, list[str]] = {}
+        for path in self._committed():
+            for unit in manifest.read(path, ["unit"])["unit"].unique().to_pylist():
+                found.setdefault(file_part(unit), []).append(unit)
+        return found
+
+    def table(self, wanted: set[str]) -> pa.Table:
+        """Rows of the `wanted` units, one copy of each, in the order of (unit, position)."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        taken: set[str] = set()
+        parts = []
+        for path in self._committed():
+            part = manifest.read(path)
+            fresh = (set(part["unit"].unique().to_pylist()) & wanted) - taken
+            if fresh:
+                parts.append(part.filter(pc.is_in(part["unit"], pa.array(sorted(fresh)))))
+                taken |= fresh
+        if not parts:
+            return manifest.table([], STAGED)
+        return pa.concat_tables(parts).sort_by([("unit", "ascending"), ("position", "ascending")])
+
+    def clean(self) -> None:
+        """Remove what a killed build left: hidden parts, and tars whose Parquet never came."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
+        for tar in self.folder.glob("segment-*.tar"):
+            if not tar.with_suffix(".parquet").exists():
+                tar.unlink()
+
+    def append(self, unit: str, rows: list[dict[str, Any]], pictures: list[bytes | None]) -> None:
+        """Add a finished unit: `rows` beside `pictures` (None where a row has none). Commits when it is time."""
+        if self._tar is None:
+            self._file = (self.folder / ".open.part").open("wb")
+            self._tar = TarAppender(self._file)
+            self._began = time.monotonic()
+        for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+            if picture is not None:
+                offset = self._tar.add(f"{unit}-{number:06d}.{row['extension']}", picture)
+                row |= {"offset": offset, "size": len(picture), "sha256": hashlib.sha256(picture).hexdigest()}
+            self._rows.append(row)
+        self._units.append(unit)
+        if self._tar.position >= self.max_bytes or time.monotonic() - self._began >= self.max_seconds:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make everything appended so far durable: the tar first, then the Parquet that vouches for it."""
+        if self._tar is None or self._file is None:
+            return
+        import os
+
+        name = "segment-" + hashlib.sha256("\n".join(self._units).encode()).hexdigest()[:16]
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        (self.folder / ".open.part").replace(self.folder / f"{name}.tar")
+        for row in self._rows:
+            if row.get("extension"):
+                row["tar"] = f"{name}.tar"
+        manifest.write(manifest.table(self._rows, STAGED), self.folder / f"{name}.parquet")
+        self._rows, self._units, self._file, self._tar = [], [], None, None
+
+    def _committed(self) -> list[Path]:
+        return sorted(self.folder.glob("segment-*.parquet"))
+
+
+@contextlib.contextmanager
+def locked(staging: Path) -> Iterator[None]:
+    """Exclusive use of a staging folder. Raises CorpusError when another build holds it."""
+    staging.mkdir(parents=True, exist_ok=True)
+    with (staging / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CorpusError(f"{staging} is in use by another build.", "Wait for it, or name another.") from error
+        yield
