@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from openus.errors import CorpusError
+from openus.errors import CorpusError, UnreadableFile
 
 
 def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
@@ -41,9 +41,12 @@ def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex SHA-256 of a file's bytes. Raises UnreadableFile."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableFile(f"{path.name}: {error.strerror or error}.", "Check the permissions.") from error
 
 
 @contextlib.contextmanager

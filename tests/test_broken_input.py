@@ -1,0 +1,136 @@
+"""A folder full of broken files ends as a finished build with one clear row each."""
+
+from __future__ import annotations
+
+import ctypes
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import openus
+
+from openus import manifest
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (96, 128), np.uint8)
+
+
+def png_header(columns: int, rows: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
+
+
+def nifti_without_slices() -> bytes:
+    """A NIfTI-1 header whose third dimension is 0."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, 8, 8, 0, 1, 1, 1, 1)
+    struct.pack_into("<hh", header, 70, 2, 8)
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:348] = b"n+1\0"
+    return bytes(header)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    folder = tmp_path / "broken"
+    good = cv2.imencode(".png", PICTURE)[1].tobytes()
+    jpeg = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    files = {
+        "good.png": good,
+        "mit Leerzeichen/Größe ü.png": cv2.imencode(".png", PICTURE[::-1])[1].tobytes(),
+        "empty.png": b"",
+        "empty.dcm": b"",
+        "cut.png": good[: len(good) // 2],
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "text.dcm": b"This is no DICOM file.\n" * 20,
+        "no slices.nii.gz": gzip.compress(nifti_without_slices(), mtime=0),
+        "no frames.mp4": struct.pack(">I4s4sI", 20, b"ftyp", b"isom", 0) + b"isom" + struct.pack(">I4s", 8, b"moov"),
+        "huge.png": png_header(60_000, 60_000),
+        "ümläut/kaputt é.jpg": b"\xff\xd8\xff\xe0 no picture",
+        "secret.png": good + b"x",
+        "notes.txt": b"not a medium",
+        "array.mat": b"MATLAB 5.0 MAT-file" + b"\0" * 200,
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "secret.png").chmod(0)
+    return folder
+
+
+def without_root_powers() -> None:
+    """Before exec: a root that must mind permissions like anybody (drops CAP_DAC_OVERRIDE and _READ_SEARCH)."""
+    if os.geteuid() == 0:
+        prctl = ctypes.CDLL(None).prctl
+        prctl(24, 1, 0, 0, 0)
+        prctl(24, 2, 0, 0, 0)
+
+
+def test_one_clear_row_each_and_a_finished_build(broken: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "--local", f"mine={broken}", "--out", str(tmp_path / "o"), "--json"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "openus.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        preexec_fn=without_root_powers,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    rejected = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
+    assert sorted(row["raw_path"] for row in rows) == ["good.png", "mit Leerzeichen/Größe ü.png"]
+    reasons = {row["path"]: row for row in rejected}
+    assert len(reasons) == len(rejected)
+    assert set(reasons) == {
+        "empty.png", "empty.dcm", "cut.png", "cut.jpg", "text.dcm", "no slices.nii.gz", "no frames.mp4", "huge.png",
+        "ümläut/kaputt é.jpg", "secret.png", "array.mat",
+    }  # fmt: skip
+    for path, row in reasons.items():
+        assert row["source"] == "local-mine" and row["frame_index"] is None
+        assert Path(path).name in row["message"] and len(row["message"]) < 300, row["message"]
+        assert "Traceback" not in row["message"] and str(broken) not in row["message"]
+    assert reasons["secret.png"]["error"] == "UnreadableFile" and "ermission" in reasons["secret.png"]["message"]
+    assert reasons["huge.png"]["error"] == "DecodeError" and "60" in reasons["huge.png"]["message"]
+    files = json.loads(ran.stdout)["sources"]["local-mine"]["files"]
+    assert (files["taken"], files["rejected"], files["ignored"]) == (2, 11, {"not a medium": 1})
+
+
+def test_what_could_not_be_read_is_tried_again(broken: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "openus.cli", "build-shards", "--local", f"mine={broken}", "--out", tmp_path / "o"]
+    subprocess.run(words, preexec_fn=without_root_powers, check=True, capture_output=True, timeout=280)
+    (broken / "secret.png").chmod(0o600)
+    again = openus("build-shards", "--local", f"mine={broken}", "--out", tmp_path / "o", "--json").json
+    # its bytes are those of good.png and one byte more, so it decodes
+    assert (again["stages"]["curate"]["decoded_files"], again["sources"]["local-mine"]["rejected"]) == (1, 10)
+
+
+def test_an_unlistable_folder_is_one_row(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / "locked").mkdir(parents=True)
+    (raw / "locked" / "a.png").write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    (raw / "b.png").write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    (raw / "locked").chmod(0)
+    words = [sys.executable, "-m", "openus.cli", "build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o"]
+    ran = subprocess.run(
+        words, preexec_fn=without_root_powers, capture_output=True, text=True, timeout=280, check=False
+    )
+    (raw / "locked").chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    (row,) = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
+    assert (row["path"], row["stage"], row["error"]) == ("locked", "list", "UnreadableFile")

@@ -1,0 +1,207 @@
+"""The gate fires on every kind of leak, on shards' own bytes, and stays quiet otherwise."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import openus, sample_words
+
+from openus import leakage, manifest
+from openus.sample import PLANTED
+
+SALT = "one hospital"
+
+
+@pytest.fixture(scope="module")
+def leaky(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample built with `leakage.drop: false`: the planted leaks are in its pretrain shards."""
+    folder = tmp_path_factory.mktemp("leaky")
+    params = folder / "params.yaml"
+    params.write_text((sample / "_local" / "params.yaml").read_text() + "\nleakage: {drop: false}\n")
+    words = sample_words(sample)
+    words[words.index("--params") + 1] = str(params)
+    ran = openus("build-shards", "bus-bra", *words, "--out", folder / "o")
+    assert ran.exit_code == 0, ran.stderr
+    return folder / "o"
+
+
+def check(*words: object) -> tuple[int, dict[str, Any]]:
+    ran = openus("check-leakage", *words, "--json")
+    return ran.exit_code, ran.json
+
+
+def test_a_corpus_that_dropped_its_leaks_is_clean(corpus: Path) -> None:
+    code, found = check("--pretrain", corpus / "manifest.parquet", "--held-out", corpus / "manifest.parquet")
+    assert (code, found["ok"], found["leaks"]) == (0, True, [])
+    assert found["pretrain"] > 100 and found["held_out"] == 30
+
+
+def test_the_planted_leaks_are_found_with_their_pairs(leaky: Path) -> None:
+    code, found = check("--pretrain", leaky, "--held-out", leaky)
+    rows = {row["key"]: row for row in manifest.read(leaky / "manifest.parquet").to_pylist()}
+    pairs = {
+        (f"_local/ward/{rows[leak['pretrain_key']]['raw_path']}", f"bus-bra/{rows[leak['held_out_key']]['raw_path']}")
+        for leak in found["leaks"]
+    }
+    assert code == 1 and not found["ok"]
+    assert pairs == set(PLANTED.leaks)
+    assert {leak["rule"] for leak in found["leaks"]} == {"pixel", "near"}
+
+
+def test_a_table_that_lies_does_not_hide_a_leak(leaky: Path, tmp_path: Path) -> None:
+    shutil.copytree(leaky, tmp_path / "o")
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    for row in rows:
+        if row["source"] == "local-ward":
+            row |= {"status": "dropped", "pixel_sha256": "0" * 64, "phash": "0" * 16}
+    manifest.write(manifest.table(rows), tmp_path / "o" / "manifest.parquet")
+    code, found = check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")
+    assert code == 1 and len(found["leaks"]) == 2
+
+
+def test_sides_may_be_shards_or_pictures(leaky: Path, sample: Path, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for shard in (leaky / "shards").glob("pretrain-*.tar"):
+        shutil.copy(shard, shards)
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    code, found = check("--pretrain", shards, "--held-out", images)
+    assert code == 1
+    assert {leak["held_out_key"] for leak in found["leaks"]} == {Path(held).name for _, held in PLANTED.leaks}
+    code, found = check("--pretrain", sample / "hc18", "--held-out", images)
+    assert (code, found["pretrain"], found["held_out"]) == (0, 8, 30)
+
+
+@pytest.mark.parametrize("change", ["smaller", "jpeg", "gamma", "crop", "mirror"])
+def test_a_changed_copy_is_near(sample: Path, tmp_path: Path, change: str) -> None:
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    picture = cv2.imread(str(images / "bus_0003-s.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    rows, columns = picture.shape
+    changed = {
+        "smaller": cv2.resize(picture, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA),
+        "jpeg": cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE),
+        "gamma": np.round(255 * (picture / 255.0) ** 1.25).astype(np.uint8),
+        "crop": picture[: round(rows * 0.93), round(columns * 0.05) :],
+        "mirror": picture[:, ::-1],
+    }[change]
+    (tmp_path / "mine").mkdir()
+    assert changed is not None
+    cv2.imwrite(str(tmp_path / "mine" / "copy.png"), changed)
+    code, found = check("--pretrain", tmp_path / "mine", "--held-out", images)
+    assert code == 1
+    assert [(leak["rule"], leak["held_out_key"]) for leak in found["leaks"]] == [("near", "bus_0003-s.png")]
+
+
+def _patients(sample: Path, tmp_path: Path, monkeypatch: Any, salts: tuple[str, str]) -> tuple[int, dict[str, Any]]:
+    """The two archives that share a patient, built apart, checked against each other."""
+    for name, salt in zip(("dicom", "ward"), salts, strict=True):
+        monkeypatch.setenv("OPENUS_SALT", salt)
+        words = ["--local", f"{name}={sample / '_local' / name}", "--out", tmp_path / name]
+        assert openus("build-shards", *words).exit_code == 0
+    return check("--pretrain", tmp_path / "dicom", "--held-out", tmp_path / "ward")
+
+
+def test_a_patient_on_both_sides_leaks(sample: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    code, found = _patients(sample, tmp_path, monkeypatch, (SALT, SALT))
+    assert code == 1 and {leak["rule"] for leak in found["leaks"]} == {"patient"}
+
+
+def test_patients_under_different_keys_are_not_compared_and_that_is_said(
+    sample: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    code, found = _patients(sample, tmp_path, monkeypatch, (SALT, "another"))
+    assert code == 0 and any("not compared" in note for note in found["notes"])
+
+
+def test_held_out_patients_leave_the_pretrain_shards(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("local: {ward: {role: held-out}, dicom: {}}")
+    words = [w for name in ("dicom", "ward") for w in ("--local", f"{name}={sample / '_local' / name}")]
+    assert openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o").exit_code == 0
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    held_out = {row["patient_id"] for row in rows if row["role"] == "held-out"} - {None}
+    mine = [row for row in rows if row["role"] == "pretrain" and row["patient_id"] in held_out]
+    assert mine and {row["drop_reason"] for row in mine} == {"leakage"}
+    assert any(row["status"] == "kept" for row in rows if row["role"] == "pretrain")
+    assert check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")[0] == 0
+
+
+def test_a_related_source_leaks_by_relation() -> None:
+    def side(source: str) -> leakage.Side:
+        from openus.leakage.sides import Picture, _Prints
+
+        prints = _Prints()
+        prints.add(np.random.default_rng(list(source.encode())).integers(0, 255, (80, 80), np.uint8))
+        return leakage.Side(source, [Picture(f"{source}-0", source=source)], prints.table())
+
+    from openus.params import DedupParams
+
+    found = leakage.check(side("mmotu-3d"), side("mmotu-2d"), DedupParams())
+    assert [(leak.rule, leak.pretrain_key, leak.held_out_key) for leak in found.leaks] == [
+        ("relation", "mmotu-3d-0", None)
+    ]
+    assert leakage.check(side("busi"), side("mmotu-2d"), DedupParams()).ok
+
+
+def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path) -> None:
+    folds = sample / "bus-bra" / "BUSBRA" / "5-fold-cv.csv"
+    words = ["build-shards", "bus-bra", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    code, found = check("--pretrain", tmp_path / "o", "--split", folds)
+    assert (code, found["leaks"]) == (0, [])
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    split = tmp_path / "by_image.csv"  # the flaw of image-level folds
+    split.write_text("key,split\n" + "".join(f"{row['key']},{'ab'[n % 2]}\n" for n, row in enumerate(rows)))
+    code, found = check("--pretrain", tmp_path / "o", "--split", split)
+    assert code == 1 and {leak["rule"] for leak in found["leaks"]} == {"patient"}
+    by_key = {row["key"]: row["patient_id"] for row in rows}
+    assert all(by_key[leak["pretrain_key"]] == by_key[leak["held_out_key"]] for leak in found["leaks"])
+
+
+def test_the_page_shows_pairs_and_escapes_names(sample: Path, tmp_path: Path) -> None:
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    (tmp_path / "mine").mkdir()
+    shutil.copy(images / "bus_0003-s.png", tmp_path / "mine" / "<b>x<b>.png")
+    words = ["--pretrain", tmp_path / "mine", "--held-out", images, "--html", tmp_path / "page.html"]
+    assert openus("check-leakage", *words).exit_code == 1
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "<b>x" not in page and "&lt;b&gt;" in page
+    assert "http" not in page
+
+
+def test_a_persons_word_opens_and_shuts_the_gate(leaky: Path, tmp_path: Path) -> None:
+    _, found = check("--pretrain", leaky, "--held-out", leaky)
+    judged = tmp_path / "adjudicated.csv"
+    lines = [f"{leak['pretrain_key']},{leak['held_out_key']},different" for leak in found["leaks"]]
+    judged.write_text("\n".join(["a,b,verdict", *lines]) + "\n")
+    assert check("--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)[0] == 0
+    judged.write_text("a,b,verdict\nx,y,maybe\n")
+    ran = openus("check-leakage", "--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
+    assert ran.exit_code == 2 and "line 2" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([], 2),
+        (["--pretrain", "{tmp}/nothing", "--held-out", "{tmp}/nothing"], 2),
+        (["--pretrain", "{tmp}", "--held-out", "{tmp}"], 1),
+        (["--split", "{tmp}/x.csv"], 2),
+    ],
+)
+def test_wrong_use_is_said(tmp_path: Path, words: list[str], code: int) -> None:
+    ran = openus("check-leakage", *(word.format(tmp=tmp_path) for word in words))
+    assert ran.exit_code == code and ran.stderr.startswith(("openus: ", "Usage"))
+
+
+def test_a_damaged_shard_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "o")
+    shard = next((tmp_path / "o" / "shards").glob("held-out-*.tar"))
+    shard.write_bytes(shard.read_bytes()[:5000])
+    ran = openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")
+    assert ran.exit_code == 1 and shard.name in ran.stderr
