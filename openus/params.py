@@ -28,6 +28,7 @@ class DecodeParams:
     max_pixels: int = 100_000_000
     """Largest rows × columns of one frame; more is rejected before any pixel is allocated."""
     max_frames: int = 100_000
+    """Most frames of one file."""
     timeout_s: float = 600.0
     """Wall-clock limit of one file; a file that takes longer is rejected and tried again by the next run."""
 
@@ -41,7 +42,9 @@ class NormaliseParams:
     longest_side: int = 512
     """Larger pictures are reduced to it by area interpolation, aspect kept; smaller ones are never enlarged."""
     sector_crop: bool = True
+    """Cut away what is not the ultrasound field (borders, bars, text beside it)."""
     format: Literal["jpg", "png"] = "jpg"
+    """Of the stored picture; png is lossless and about four times as large."""
     jpeg_quality: int = 95
 
 
@@ -91,12 +94,14 @@ class ShardParams:
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     max_samples: int = 10_000
+    """Most samples of one shard."""
     max_bytes: int = 256 * 1024 * 1024
+    """A shard that has reached so many bytes takes no further sample."""
 
 
 @dataclass(frozen=True)
 class SourceParams:
-    """Overrides for one source; None means the general value."""
+    """Overrides for one source: of a section only the keys named here differ from the general one."""
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
@@ -113,13 +118,18 @@ class LocalParams:
 
     role: Role = "pretrain"
     anatomy: str | None = None
+    """A word of the vocabulary; null: as DICOM Body Part Examined says."""
     species: str | None = "human"
     subject: str | None = "in-vivo"
+    """in-vivo, ex-vivo, phantom or simulation."""
     licence: str | None = None
+    """SPDX identifier or your own words."""
     commercial_use: bool | None = None
     redistribution: bool | None = None
     include: tuple[str, ...] = ()
+    """Globs over the relative path; none: everything. `**` is any number of folders."""
     exclude: tuple[str, ...] = ()
+    """Globs of what is left out; they go before `include`."""
     pattern: str | None = None
     """Regular expression with any of the groups patient, study, video, label, view."""
 
@@ -131,6 +141,7 @@ class Params:
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int = 0
+    """Of the order in the shards."""
     held_out: tuple[str, ...] | None = None
     """Slugs that are held out, in place of what the cards say; None: as the cards say."""
     decode: DecodeParams = field(default_factory=DecodeParams)
@@ -140,7 +151,9 @@ class Params:
     leakage: LeakageParams = field(default_factory=LeakageParams)
     shards: ShardParams = field(default_factory=ShardParams)
     sources: Mapping[str, SourceParams] = field(default_factory=dict)
+    """Slug (or local-NAME) -> what differs for that source."""
     local: Mapping[str, LocalParams] = field(default_factory=dict)
+    """Name -> how an own archive is described."""
 
     def for_source(self, slug: str) -> Params:
         """These parameters with the overrides of `slug` in force."""
@@ -160,12 +173,30 @@ def from_mapping(value: Mapping[str, Any] | None, where: str = "parameters") -> 
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Params).validate_python(dict(value or {}))
+        return TypeAdapter(Params).validate_python(_inherited(dict(value or {})))
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         what = "unknown key" if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") else first["msg"]
         raise ParamsError(f"{where}: {path}: {what}.", "docs/parameters.md lists every key.") from error
+
+
+def _inherited(value: dict[str, Any]) -> dict[str, Any]:
+    """A source's section holds what the general one says, but for the keys that it names itself."""
+    sources = value.get("sources")
+    if not isinstance(sources, Mapping):
+        return value
+    filled = {}
+    for slug, override in sources.items():
+        filled[slug] = override
+        if isinstance(override, Mapping):
+            filled[slug] = {
+                name: {**value[name], **section}
+                if isinstance(section, Mapping) and isinstance(value.get(name), Mapping)
+                else section
+                for name, section in override.items()
+            }
+    return value | {"sources": filled}
 
 
 def from_yaml(path: Path | None, extra: frozenset[str] = frozenset()) -> Params:

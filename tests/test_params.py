@@ -49,6 +49,13 @@ def test_a_source_overrides_only_what_it_names() -> None:
     assert params.for_source("busi") is params
 
 
+def test_an_overridden_section_keeps_the_general_values_of_other_keys() -> None:
+    params = from_mapping(
+        {"select": {"redundant": 0.5, "max_per_clip": 9}, "sources": {"blues": {"select": {"max_per_clip": 3}}}}
+    )
+    assert (params.for_source("blues").select.redundant, params.for_source("blues").select.max_per_clip) == (0.5, 3)
+
+
 def test_a_digest_changes_with_its_parts() -> None:
     base = Params()
     assert digest(base.normalise, 1) == digest(Params().normalise, 1) != digest(base.normalise, 2)

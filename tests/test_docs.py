@@ -1,0 +1,47 @@
+"""Generated pages are up to date, and every command shown in the README exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from docs.generate import PAGES
+from openus.cli import main
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    assert (REPOSITORY / "docs" / name).read_text(encoding="utf-8") == PAGES[name](), "run `make docs`"
+
+
+def _shown() -> list[str]:
+    """Lines of shell blocks that call openus, continuation lines joined."""
+    found = []
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
+        for block in re.findall(r"```(?:sh|console|bash)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.split(" #")[0].removeprefix("$ ").strip()
+                if line.startswith("openus "):
+                    found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("line", _shown())
+def test_a_command_shown_in_the_docs_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(line)[1:]
+    command = main.commands[words[0]]
+    monkeypatch.setattr(command, "callback", lambda **_: None)
+    ran = CliRunner().invoke(main, words)
+    assert ran.exit_code == 0, ran.output
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
