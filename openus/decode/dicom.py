@@ -170,7 +170,7 @@ def _pictures(
         shown = tone(dataset, form)
     except (ValueError, KeyError, AttributeError, IndexError) as error:
         raise DecodeError(f"{path.name}: its palette is damaged ({error}).") from error
-    if element.length is not None:
+    if element.length is not None and not _is_compressed(syntax):
         for values in native(file, element, form):
             yield shown(values, form.photometric)
         return

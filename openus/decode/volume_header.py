@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import gzip
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
-from openus.media import image_of_pair, text_header
+from openus.media import TEXT_HEADER_BYTES, image_of_pair, text_header
 
 _METAIMAGE_TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
@@ -58,6 +58,11 @@ class Volume:
     image_type: str = ""
     """Plus toolkit's UltrasoundImageType: BRIGHTNESS, RF_REAL …"""
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all values, inflated."""
+        return self.columns * self.rows * self.slices * self.channels * self.dtype.itemsize
+
 
 def read(path: Path, kind: str) -> Volume:
     """The header of a file of format `kind` (nifti, mha, nrrd).
@@ -75,6 +80,10 @@ def read(path: Path, kind: str) -> Volume:
         raise DecodeError(
             f"{path.name}: its data file {volume.data.name} is not beside it.", "Put the two files into one folder."
         )
+    if volume.offset < 0:  # -1 in MetaImage and NRRD: the values end the file
+        volume = replace(volume, offset=max(0, volume.data.stat().st_size - volume.size_bytes))
+    if volume.offset > TEXT_HEADER_BYTES:
+        raise DecodeError(f"{path.name}: its values would begin at byte {volume.offset:,}.", "Fetch it again.")
     return volume
 
 

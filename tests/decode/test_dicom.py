@@ -167,7 +167,7 @@ def test_palettes(tmp_path: Path, big: bool, bits: int) -> None:
     made.PhotometricInterpretation = "PALETTE COLOR"
     for row, colour in zip(table, ("Red", "Green", "Blue"), strict=True):
         setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, bits])
-        data = (row << 8 if bits == 16 else row).astype(">u2" if big else "<u2").tobytes()
+        data = (row << 8 | 0x3C if bits == 16 else row).astype(">u2" if big else "<u2").tobytes()
         setattr(made, f"{colour}PaletteColorLookupTableData", data)
     found = one(phantom.save(made, tmp_path / "p.dcm", F.tobytes()))
     np.testing.assert_array_equal(found, table.T[F])
@@ -346,6 +346,15 @@ def test_video_transfer_syntaxes(tmp_path: Path, syntax: str, codec: str, contai
         assert len(found) == 8
         for frame, picture in zip(found, pictures, strict=True):
             assert phantom.likeness(frame.pixels if frame.pixels.ndim == 2 else frame.pixels[..., 1], picture) > 0.9
+
+
+def test_compressed_pixel_data_of_defined_length(tmp_path: Path) -> None:
+    made = phantom.dataset(F, JPEG)
+    path = phantom.save(made, tmp_path / "d.dcm", b"", packed=[phantom.jpeg(F)])
+    data = path.read_bytes()
+    at = data.rindex(b"\xe0\x7f\x10\x00OB") + 8
+    path.write_bytes(data[:at] + struct.pack("<L", len(data) - at - 4) + data[at + 4 :])
+    assert phantom.likeness(one(path), F) > 0.97
 
 
 def test_twelve_bit_jpeg_is_unsupported_and_says_what_reads_it(tmp_path: Path) -> None:

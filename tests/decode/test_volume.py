@@ -144,6 +144,15 @@ def test_missing_and_foreign_data_files(tmp_path: Path) -> None:
             list(frames(path, PARAMS))
 
 
+def test_header_size_minus_one_means_that_the_values_end_the_file(tmp_path: Path) -> None:
+    path = phantom.CLIPS["c.mhd"](tmp_path / "c.mhd", phantom.clip(3))
+    path.write_text(path.read_text().replace("ElementDataFile", "HeaderSize = -1\nElementDataFile"))
+    data = tmp_path / "c.raw"
+    data.write_bytes(b"a header of its own" + data.read_bytes())
+    for frame, picture in zip(frames(path, PARAMS), phantom.clip(3), strict=True):
+        np.testing.assert_array_equal(frame.pixels, picture)
+
+
 def nifti_header(shape: tuple[int, ...], kind: type) -> nibabel.Nifti1Header:
     header = nibabel.Nifti1Header()
     header.set_data_dtype(kind)
