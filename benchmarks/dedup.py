@@ -144,13 +144,23 @@ def source(path: str) -> str:
     return path.split("/")[1]
 
 
+COPIES = ("busi busi-resized-copy", "hc18 hc18-renumbered", "pocovid-frames pocus", "mmotu-2d ultrasam-mmotu-sample")
+
+
+def related(a: str, b: str) -> bool:
+    """Whether two files lie in one source or in a source and a copy of it."""
+    return source(a) == source(b) or " ".join(sorted((source(a), source(b)))) in COPIES
+
+
 def report_known(title: str, found: dict[tuple[str, str], Best], truth: dict[tuple[str, str], str]) -> None:
     """Recall by relation, misses by name, and what was found beyond."""
     total, hit = Counter(truth.values()), Counter(truth[pair] for pair in truth if pair in found)
     bus_bra = [pair for pair in found if any(source(name) == "bus-bra" for name in pair)]
     beyond = sum(pair not in truth for pair in found)
     print(f"\n== {title}: {sum(hit.values())} of {len(truth)} known pairs")
-    print(f"   {len(bus_bra)} false pairs with BUS-BRA; {beyond} pairs beyond the known ones")
+    strangers = [pair for pair in found if not related(*pair)]
+    print(f"   {len(bus_bra)} false pairs with BUS-BRA; {len(strangers)} between sources that share nothing (false)")
+    print(f"   {beyond} pairs beyond the known ones")
     for relation in sorted(total):
         print(f"   {hit[relation]:4d} of {total[relation]:4d}  {relation}")
     missed = [pair for pair in sorted(truth) if pair not in found]
@@ -162,7 +172,7 @@ def report_known(title: str, found: dict[tuple[str, str], Best], truth: dict[tup
 
 def report_beyond(found: dict[tuple[str, str], Best], truth: dict[tuple[str, str], str]) -> None:
     """Pairs that nobody listed, by source and score."""
-    edges = np.array([0.82, 0.85, 0.88, 0.91, 0.94, 0.97, 1.001])
+    edges = np.array([0.80, 0.82, 0.85, 0.88, 0.91, 0.94, 0.97, 1.001])
     print(f"\n== pairs beyond the known ones, by best score {edges[:-1]}")
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
     for (a, b), (score, _, _) in found.items():

@@ -71,7 +71,7 @@ class DedupParams:
     """False: only pictures with equal pixels match."""
     candidate: float = 0.60
     """Cosine of the coarse descriptors that makes a pair worth aligning."""
-    neighbours: int = 32
+    neighbours: int = 16
     """At most so many candidates of each picture are aligned, the most similar first."""
     verdict: float = 0.80
     """Correlation of the aligned local structures that makes a pair one picture."""

@@ -25,13 +25,14 @@ DARK = 6.0
 """Neighbourhoods with a mean gray level up to this hold no echo to compare."""
 _CLIP = 1.0
 """Structure beyond plus or minus this is cut off: a caliper or letter must not outweigh the tissue."""
-_ROUNDS = ((0, 0.2), (4, 0.5))
-"""Steps at half size and the correlation that a pair needs after them to go on."""
+_ROUNDS = ((16, 0, 0.45), (16, 3, 0.6), (32, 2, 0.55))
+"""Side, steps, and the correlation of local structures that a pair needs after them to go on. Of 1,647 transformed
+copies that end as one picture 99.8 % have at least 0.53, 0.74 and 0.69; of other candidates hardly one in twenty."""
 _PRIOR = 25.0
 """Structure (summed squares) that every picture is taken to have in vain. Real ones have 500 to 1,900, a phantom's few
 wires in black 200."""
-_SCALE = (0.72, 1.39)
-_SHIFT = 0.2
+_SCALE = (0.6, 1.67)
+_SHIFT = 0.25
 
 
 def reduce(thumbs: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -54,22 +55,21 @@ def local_structure(pictures: NDArray[np.generic], window: int) -> tuple[Floats,
 def compare(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], start: Floats) -> Floats:
     """Agreement (n,), -1 to 1, of `moving` laid on `fixed`, thumbnails (n, 64, 64), starting from `start` (n, 4).
 
-    Pairs that do not come near each other are given up early, with -1: first as they lie, then after a few steps at
-    half size. The bounds lie well below what the pairs that end as one picture have reached by then.
+    Pairs that do not come near each other at low resolution are given up early, with -1.
     """
     scores = np.full(len(fixed), -1, dtype=np.float32)
-    live = np.arange(len(fixed))
-    a, b, params = _half(fixed), _half(moving), start
-    for steps, least in _ROUNDS:
+    live, params = np.arange(len(fixed)), start
+    for side, steps, least in _ROUNDS:
+        a, b = _structure(fixed[live], side), _structure(moving[live], side)
         params = register(a, b, params, steps)
         warped, inside = warp(b, params)
         passed = _correlation(a, warped, inside) >= least
-        live, a, b, params = live[passed], a[passed], b[passed], params[passed]
+        live, params = live[passed], params[passed]
     if len(live):
-        params = register(a, b, params, steps=4)
-        a, b = local_structure(fixed[live], 9)[0], local_structure(moving[live], 9)[0]
-        params = register(a, b, params, steps=3)
-        scores[live] = agreement(fixed[live], moving[live], params)
+        fixed, moving = fixed[live], moving[live]
+        params = register(_structure(fixed, 32), _structure(moving, 32), params, steps=4)
+        params = register(_structure(fixed, 64), _structure(moving, 64), params, steps=3)
+        scores[live] = agreement(fixed, moving, params)
     return scores
 
 
@@ -123,8 +123,9 @@ def agreement(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], params: Float
     return _correlation(a, b, weight, prior=_PRIOR)
 
 
-def _half(thumbs: NDArray[np.uint8]) -> Floats:
-    return local_structure(reduce(thumbs, thumbs.shape[1] // 2), 7)[0]
+def _structure(thumbs: NDArray[np.uint8], side: int) -> Floats:
+    """Local structure of thumbnails (n, 64, 64) at a lower resolution (n, side, side)."""
+    return local_structure(reduce(thumbs, side), 7 if side < 64 else 9)[0]
 
 
 def _sampling(scale: Floats, shift: Floats, side: int) -> Floats:

@@ -30,13 +30,22 @@ def windows() -> tuple[Window, ...]:
     """The windows of a picture under which it is looked for; the first is the whole picture.
 
     Each side of the picture may have lost a tenth: four windows per axis (whole, a tenth less above, below, at both
-    sides) come close enough to any such crop for the descriptor; all of them also mirrored left to right.
+    sides) come close enough to any such crop for the descriptor. One side may have lost three tenths: a screen of which
+    one copy was cut at its text and the other not. All of them also mirrored left to right.
     """
     cuts = ((0.0, 0.0), (0.07, 0.0), (0.0, 0.07), (0.1, 0.1))
-    spans = [(1 - low - high, (low - high) / 2) for low, high in cuts]
+    whole = cuts[0]
+    tenths = [(rows, columns) for rows in cuts for columns in cuts]
+    thirds = [(cut, whole) for cut in ((0.3, 0.0), (0.0, 0.3))]
+    every = tenths + thirds + [(columns, rows) for rows, columns in thirds]
     return tuple(
-        Window((*rows, *columns), mirrored) for mirrored in (False, True) for rows in spans for columns in spans
+        Window((*_span(*rows), *_span(*columns)), mirrored) for mirrored in (False, True) for rows, columns in every
     )
+
+
+def _span(low: float, high: float) -> tuple[float, float]:
+    """Scale and shift of an axis that has lost these shares at its two ends."""
+    return 1 - low - high, (low - high) / 2
 
 
 def describe(thumbs: NDArray[np.uint8], every: Sequence[Window]) -> NDArray[np.float32]:

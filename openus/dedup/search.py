@@ -99,7 +99,7 @@ def _near(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Itera
         bounds = begins[first : first + _PAIRS + 1]
         scores = _scores(a, stored, found, slice(int(bounds[0]), int(bounds[-1])), every)
         best = np.maximum.reduceat(scores, bounds[:-1] - bounds[0])
-        for at, score in zip(bounds[:-1].tolist(), best.round(3).tolist(), strict=True):
+        for at, score in zip(bounds[:-1].tolist(), best.astype(np.float64).round(3).tolist(), strict=True):
             if score >= params.verdict:
                 yield int(found.i[at]), int(found.j[at]), score
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from phantoms import TRANSFORMS, phantom, prints
+from phantoms import TRANSFORMS, crop, phantom, prints
 
-from openus.dedup import candidates
+from openus.dedup import align, candidates
 from openus.dedup.candidates import build_index, look_up
 from openus.dedup.describe import describe, product_of, windows
 from openus.dedup.search import Fingerprints, Match, matches
@@ -56,6 +56,30 @@ def test_equal_pixels_are_exact_even_where_near_is_off() -> None:
     assert [(m.i, m.j, m.kind) for m in near] == [(0, 1, "near")]
 
 
+def test_equal_pixels_inside_a_group_are_no_pair() -> None:
+    table = prints([phantom(1)] * 3, group=[4, 4, -1], sha=["x", "x", "x"])
+    assert [(m.i, m.j) for m in matches(table, None, PARAMS)] == [(0, 2), (1, 2)]
+
+
+def test_the_better_of_two_directions_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(fixed: np.ndarray, moving: np.ndarray, start: np.ndarray) -> np.ndarray:
+        assert len(fixed) == len(moving) == len(start) == 2
+        return np.array([0.1, 0.9], np.float32)
+
+    monkeypatch.setattr(align, "compare", compare)
+    assert [m.score for m in matches(prints([phantom(1)] * 2), None, PARAMS)] == [0.9]
+
+
+def test_a_few_bright_spots_agree_by_chance_and_count_little() -> None:
+    spots = np.zeros((1, 64, 64), np.uint8)
+    for x, y in ((20, 30), (40, 25), (30, 45)):
+        cv2.circle(spots[0], (x, y), 2, 200, -1)
+    start = np.array([align.IDENTITY], np.float32)
+    assert align.agreement(spots, spots, start)[0] < PARAMS.verdict
+    thumb = prints([phantom(1)]).thumbs
+    assert align.agreement(thumb, thumb, start)[0] > 0.96
+
+
 @pytest.mark.parametrize("level", [0, 7, 200])
 def test_featureless_pictures_match_nothing(level: int) -> None:
     flat = np.full((120, 160), level, np.uint8)
@@ -83,6 +107,29 @@ def test_the_order_of_rows_does_not_matter() -> None:
     turned = {(*sorted((int(order[m.i]), int(order[m.j]))), m.score) for m in matches(shuffled, None, params)}
     assert straight == turned
     assert straight
+
+
+def test_a_screen_cut_on_one_side_is_found(originals: Fingerprints) -> None:
+    cut = prints([crop(phantom(seed), 0.0, 0.28, 0.0, 0.0) for seed in range(6)])
+    assert {(m.i, m.j) for m in matches(originals, cut, PARAMS)} == {(seed, seed) for seed in range(6)}
+
+
+def test_scores_say_how_well_pictures_agree() -> None:
+    thumbs = prints([phantom(1), TRANSFORMS["jpeg50"](phantom(1)), phantom(2), np.zeros((64, 64), np.uint8)]).thumbs
+    start = np.tile(np.array([align.IDENTITY], np.float32), (3, 1))
+    same, other, black = align.compare(thumbs[[0, 0, 0]], thumbs[[1, 2, 3]], start).tolist()
+    assert same > 0.93
+    assert other == black == -1
+    assert align.compare(thumbs[:0], thumbs[:0], start[:0]).shape == (0,)
+
+
+def test_registration_finds_shift_and_scale() -> None:
+    thumb = prints([phantom(3)]).thumbs.astype(np.float32)
+    true = np.array([[0.9, 0.03, 0.95, -0.02]], np.float32)
+    fixed = align.local_structure(align.warp(thumb, true)[0], 9)[0]
+    start = np.array([align.IDENTITY], np.float32)
+    found = align.register(fixed, align.local_structure(thumb, 9)[0], start, steps=15)
+    assert np.abs(found - true).max() < 0.01
 
 
 def _random_thumbs(n: int) -> np.ndarray:
