@@ -91,7 +91,8 @@ def peak_memory(real: Path) -> None:
         "out = tempfile.mkdtemp();"
         f"words = ['build-shards', 'blues', 'pocus', '--root', {str(real / 'sources')!r}, '--out', out + '/o'];"
         "assert CliRunner().invoke(main, words).exit_code == 0;"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)];"
+        "print(*used)"
     )
     ran = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     parent, worker = (int(word) / 1024 for word in ran.stdout.split())

@@ -25,10 +25,8 @@ def _shown() -> list[str]:
     found = []
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
         for block in re.findall(r"```(?:sh|console|bash)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = line.split(" #")[0].removeprefix("$ ").strip()
-                if line.startswith("openus "):
-                    found.append(line)
+            lines = (line.split(" #")[0].removeprefix("$ ").strip() for line in block.replace("\\\n", " ").splitlines())
+            found += [line for line in lines if line.startswith("openus ")]
     return found
 
 

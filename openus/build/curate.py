@@ -7,17 +7,17 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from openus import manifest, media, params, sources
-from openus.build.identity import Salt, ids, printable
+from openus.build.identity import DEFAULT, Salt, ids, is_own, printable
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
 from openus.data import Item, Licence, Role
 from openus.engine import Run
-from openus.errors import UnreadableFile
+from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
 from openus.sources import Source
 from openus.storage import walk, write_text
@@ -39,6 +39,8 @@ class Curated:
     decoded_files: int = 0
     decoded_frames: int = 0
     reused_files: int = 0
+    failed_files: int = 0
+    """Could not be read this time (permission, crash, time limit); tried again by the next run."""
     salt: str = ""
     params_digest: str = ""
     wall_s: float = 0.0
@@ -69,69 +71,80 @@ def curate(
     began = time.monotonic()
     slug = source.card.slug
     settings = parameters.for_source(slug)
+    if not is_own(slug):  # ids in published headers are public already; a person's key has no business with them
+        salt = DEFAULT
     every_frame = role_of(source, parameters) == "held-out"
-    stats = Curated(slug, salt=salt.fingerprint, params_digest=pixel_digest(slug, settings, every_frame, salt))
+    # the key of the hash belongs into the digest, since rows hold hashed header ids
+    digest = params.digest(settings.decode, settings.normalise, settings.select, every_frame, salt.fingerprint)
+    template = Task(root, "", None, settings, digest, salt, every_frame)
+    stats = Curated(slug, salt=salt.fingerprint if is_own(slug) else "", params_digest=digest)
     segments = Segments(staging / slug)
     segments.clean()
     rows, ignored = _listing(source, root, salt)
     stats.files_ignored = dict(sorted(ignored.items()))
-    staged = segments.units()
-    before = _previous(staging / slug)
-    failed: dict[int, tuple[str, str, str]] = {}
-
-    def tasks() -> Iterator[tuple[int, Task]]:
-        for number, row in enumerate(rows):
-            if row["stage"] is not None:
-                continue
-            known = before.get((row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]))
-            found = staged.get(file_part(unit_key(row["path"], row["member"], "", "")), [])
-            if known is not None:
-                unit = unit_key(row["path"], row["member"], known, stats.params_digest)
-                if unit in found:
-                    row["unit"], row["raw_sha256"] = unit, known
-                    stats.reused_files += 1
-                    continue
-            yield (
-                number,
-                Task(root, row["path"], row["member"], settings, stats.params_digest, salt, every_frame, tuple(found)),
-            )
-
-    done = 0
-    for (number, _), result in run(_work, tasks(), timeout_s=settings.decode.timeout_s):
-        done += 1
-        row = rows[number]
-        if isinstance(result, Done):
-            row["unit"], row["raw_sha256"] = result.unit, result.raw_sha256
-            if result.failure:
-                failed[number] = result.failure
-            elif result.rows:
-                assert result.unit is not None
-                segments.append(result.unit, result.rows, result.pictures)
-                stats.decoded_files += 1
-                stats.decoded_frames += sum(r.get("position") is not None for r in result.rows)
-            else:
-                stats.reused_files += 1
-        else:
-            failed[number] = ("decode", type(result).__name__, f"{Path(row['path']).name}: {result}.")
-        if progress:
-            progress(slug, done + stats.reused_files, len(rows))
+    tasks = _open_tasks(rows, template, segments.units(), _previous(staging / slug), stats)
+    try:
+        for (number, _), result in run(_work, tasks, timeout_s=settings.decode.timeout_s):
+            _settle(rows[number], result, segments, stats)
+            if progress:
+                progress(slug, stats.decoded_files + stats.reused_files + stats.failed_files, len(rows))
+    except OSError as error:
+        raise CorpusError(
+            f"{staging / slug} could not be written: {error.strerror or error}.",
+            "Free some room and run the same command again: it goes on from here.",
+        ) from error
+    except KeyboardInterrupt:
+        segments.commit()
+        raise
     segments.commit()
-    for number, failure in failed.items():
-        rows[number] |= dict(zip(("unit", "stage", "error", "message"), (None, *failure), strict=True))
     _count_files(stats, segments, rows)
     manifest.write(manifest.table([_printable(row) for row in rows], ITEMS), staging / slug / "items.parquet")
     stats.wall_s = round(time.monotonic() - began, 3)
-    write_text(staging / slug / "curated.json", json.dumps(_as_dict(stats), indent=1, sort_keys=True) + "\n")
+    write_text(staging / slug / "curated.json", json.dumps(asdict(stats), indent=1, sort_keys=True) + "\n")
     return stats
 
 
-def pixel_digest(slug: str, settings: Params, every_frame: bool, salt: Salt) -> str:
-    """What, beside a file's bytes, shapes its staged rows. Header ids are hashed, so the key of the hash belongs."""
-    return params.digest(settings.decode, settings.normalise, settings.select, every_frame, slug, salt.fingerprint)
+def _open_tasks(
+    rows: list[dict[str, Any]],
+    template: Task,
+    staged: dict[str, list[str]],
+    before: dict[tuple[str, str | None, int, int], str],
+    stats: Curated,
+) -> Iterator[tuple[int, Task]]:
+    """(row number, task) of every item that is not known to be staged; the others get their unit at once."""
+    for number, row in enumerate(rows):
+        if row["stage"] is not None:
+            continue
+        path, member = row["path"], row["member"]
+        found = staged.get(file_part(unit_key(path, member, "", "")), [])
+        known = before.get((path, member, row["raw_size"], row["raw_mtime_ns"]))
+        unit = unit_key(path, member, known, template.params_digest) if known is not None else None
+        if unit in found:
+            row["unit"], row["raw_sha256"] = unit, known
+            stats.reused_files += 1
+        else:
+            yield number, replace(template, path=path, member=member, staged=tuple(found))
 
 
 def _work(numbered: tuple[int, Task]) -> Done:
     return stage_file(numbered[1])
+
+
+def _settle(row: dict[str, Any], result: Done | BaseException, segments: Segments, stats: Curated) -> None:
+    """Take in what became of one item. A failure that another run may not meet stays out of staging."""
+    if not isinstance(result, Done):
+        name = row["path"].rpartition("/")[2]
+        result = Done(None, failure=("decode", type(result).__name__, f"{name}: {result}."))
+    row["unit"], row["raw_sha256"] = result.unit, result.raw_sha256
+    if result.failure is not None:
+        row["stage"], row["error"], row["message"] = result.failure
+        stats.failed_files += 1
+    elif result.rows and result.unit is not None:
+        segments.append(result.unit, result.rows, result.pictures)
+        stats.decoded_files += 1
+        stats.decoded_frames += sum(one.get("position") is not None for one in result.rows)
+    else:
+        stats.reused_files += 1
 
 
 def _listing(source: Source, root: Path, salt: Salt) -> tuple[list[dict[str, Any]], Counter[str]]:
@@ -227,10 +240,6 @@ def _count_files(stats: Curated, segments: Segments, rows: list[dict[str, Any]])
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
     return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _as_dict(stats: Curated) -> dict[str, Any]:
-    return {name: getattr(stats, name) for name in Curated.__slots__}
 
 
 def curated(staging: Path, slug: str) -> Curated:

@@ -61,9 +61,11 @@ def decide(chosen: Sequence[Source], staging: Path, parameters: Params, adjudica
         UsageError: the adjudications cannot be read.
     """
     stats = {source.card.slug: _curated(staging, source.card.slug) for source in chosen}
-    salts = {one.salt for one in stats.values()}
+    salts = {one.salt for one in stats.values() if one.salt}
     if len(salts) > 1:
-        raise CorpusError("The sources were curated under different OPENUS_SALT keys.", "Curate them again under one.")
+        raise CorpusError(
+            "The own archives were curated under different OPENUS_SALT keys.", "Curate them again under one."
+        )
     rows: list[dict[str, Any]] = []
     thumbs: list[bytes] = []
     rejected: list[dict[str, Any]] = []

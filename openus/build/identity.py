@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from openus import relations
 from openus.data import Header, Item
 
-DEFAULT_SALT = "openus"
-
 _PLACEHOLDERS = frozenset(
     "anon anonymous anonymized anonymised deidentified de-identified deid id none null nil n/a na nan no nobody "
     "patient patientid patient^id removed redacted test unknown unidentified undefined unnamed xxx dummy default "
@@ -42,10 +40,14 @@ class Salt:
         return f"Salt({self.fingerprint})"
 
 
+DEFAULT = Salt(b"openus", is_default=True)
+"""The fixed key: it keeps ids apart, but anybody can test a guess against it."""
+
+
 def salt_from(environment: Mapping[str, str] = os.environ) -> Salt:
     """The key in `OPENUS_SALT`, or the fixed default one."""
     value = environment.get("OPENUS_SALT", "")
-    return Salt((value or DEFAULT_SALT).encode(), is_default=not value)
+    return Salt(value.encode(), is_default=False) if value else DEFAULT
 
 
 def key(slug: str, item_id: str, frame_index: int | None) -> str:

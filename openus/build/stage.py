@@ -68,9 +68,12 @@ def _fill(result: Done, path: Path, task: Task) -> None:
     """Decode `path` into `result`; a file error becomes its last row, at the first frame that did not come."""
     medium = media.sniff(path)
     selector = Selector(task.params.select)
+    header, named = Header(), _header_columns(Header(), task.salt)
     try:
         for position, (frame, normalised) in enumerate(_normalised(path, medium, task.params)):
-            row = _row(result, position, frame, normalised, medium, task.salt)
+            if frame.header != header:
+                header, named = frame.header, _header_columns(frame.header, task.salt)
+            row = _row(result, position, frame, normalised, medium) | named
             phash, thumb = fingerprint.fingerprint(normalised.pixels)
             row |= {"phash": f"{phash:016x}", "thumb": thumb.tobytes(), "selection": "keep"}
             usable = normalised.quality is None
@@ -139,13 +142,20 @@ def _batched(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
         yield [frame]
 
 
-def _row(
-    result: Done, position: int, frame: Frame, normalised: Frame, medium: str | None, salt: Salt
-) -> dict[str, Any]:
-    """The staged columns of a frame that do not depend on selection and encoding."""
+def _header_columns(header: Header, salt: Salt) -> dict[str, Any]:
+    """The staged columns that a file's header fills; the header itself goes no further."""
+    patient, study = header_ids(header, salt)
+    return {
+        "header_patient": patient,
+        "header_study": study,
+        "body_part": anatomy.from_body_part(header.body_part),
+    }
+
+
+def _row(result: Done, position: int, frame: Frame, normalised: Frame, medium: str | None) -> dict[str, Any]:
+    """The staged columns of a frame that do not depend on its header, selection and encoding."""
     crop = normalised.crop
     assert crop is not None
-    patient, study = header_ids(frame.header, salt) if frame.header != Header() else (None, None)
     pixels = normalised.pixels
     return {
         "unit": result.unit,
@@ -166,9 +176,6 @@ def _row(
         "quality": normalised.quality,
         "spacing_mm_x": frame.spacing_mm[0],
         "spacing_mm_y": frame.spacing_mm[1],
-        "header_patient": patient,
-        "header_study": study,
-        "body_part": anatomy.from_body_part(frame.header.body_part),
         "pixel_sha256": fingerprint.pixel_sha256(frame.pixels),
     }
 

@@ -24,6 +24,10 @@ from openus.decode.pixels import collapse, finite_range, is_label, over_black, t
 from openus.errors import DecodeError, NotUltrasound
 from openus.params import DecodeParams
 
+_PILLOW = {"png": "PNG", "jpg": "JPEG", "bmp": "BMP", "tiff": "TIFF", "webp": "WEBP"}
+_ORIENTED = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+"""A PNG may say how it is turned only in a chunk that begins with one of these. Pillow decodes the whole picture to
+look for late ones."""
 _FLIPS = {2: 1, 3: -1, 4: 0}
 """EXIF orientation -> cv2.flip code."""
 _TURNS = {6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -34,7 +38,7 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
 
     Raises DecodeError for broken or oversized files, NotUltrasound for label maps (`pixels.is_label`).
     """
-    with _opened(path) as image:
+    with _opened(path, kind) as image:
         _check_size(path, image, params)
         pages = int(getattr(image, "n_frames", 1)) if kind in ("tiff", "webp") else 1
         if pages > params.max_frames:
@@ -49,7 +53,7 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, kind: str) -> Iterator[Image.Image]:
     """The file opened by Pillow: header only. Raises DecodeError.
 
     Opened as a file, not by its path: Pillow 13 maps named uncompressed TIFF into memory and garbles turned ones.
@@ -58,7 +62,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of sizes, which are checked next
-                image = Image.open(file)
+                image = Image.open(file, formats=[_PILLOW[kind]])
         except Image.DecompressionBombError as error:
             raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
         except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError) as error:
@@ -83,18 +87,26 @@ def _no_label(path: Path, pixels: Pixels) -> Pixels:
 
 def _by_opencv(path: Path, image: Image.Image) -> Pixels:
     """One still as gray or RGB: alpha composited onto black, 16 bit by `value_range`, EXIF orientation applied."""
-    data = np.fromfile(path, np.uint8)
+    data = path.read_bytes()
+    is_png = image.format == "PNG"
     logs.setLogLevel(logs.LOG_LEVEL_SILENT)  # what is wrong is raised, not printed
-    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if image.format != "PNG" or _png_is_whole(data.tobytes()) else None
+    whole = not is_png or _png_is_whole(data)
+    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if raw is None:
         raise DecodeError(f"{path.name} is cut or damaged.", "Fetch or copy it again.")
     values: NDArray[Any] = raw
     if values.ndim == 3 and values.shape[2] == 4:
         values = over_black(values[..., :3], values[..., 3])
-    if values.ndim == 3:
-        values = values[..., 0] if values.shape[2] == 1 else cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
-    pixels = to_uint8(values, *value_range(*finite_range(values), integer=values.dtype.kind in "iub"))
-    return _oriented(collapse(pixels), int(image.getexif().get(ExifTags.Base.Orientation, 1)))
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.dtype != np.uint8:
+        values = to_uint8(values, *value_range(*finite_range(values), integer=values.dtype.kind in "iub"))
+    pixels = collapse(values)
+    if pixels.ndim == 3:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    if is_png and not any(word in data for word in _ORIENTED):
+        return pixels
+    return _oriented(pixels, int(image.getexif().get(ExifTags.Base.Orientation, 1)))
 
 
 def _png_is_whole(data: bytes) -> bool:
@@ -102,13 +114,12 @@ def _png_is_whole(data: bytes) -> bool:
 
     libpng shows a picture whose data are damaged where it can, with a word on standard error.
     """
-    at = 8
+    at, view = 8, memoryview(data)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
-        body = data[at + 4 : at + 8 + length]
-        if zlib.crc32(body) != int.from_bytes(data[at + 8 + length : at + 12 + length], "big"):
+        if zlib.crc32(view[at + 4 : at + 8 + length]) != int.from_bytes(data[at + 8 + length : at + 12 + length], "big"):
             return False
-        if body[:4] == b"IEND":
+        if data[at + 4 : at + 8] == b"IEND":
             return True
         at += 12 + length
     return False

@@ -27,14 +27,13 @@ def collapse(pixels: Pixels) -> Pixels:
     if pixels.ndim == 2:
         return pixels
     thin = pixels[::16, ::16]
-    if not (_equal_channels(thin) and _equal_channels(pixels)):
-        return pixels
-    return np.ascontiguousarray(pixels[..., 0])
+    gray = None if _common_channel(thin) is None else _common_channel(pixels)
+    return pixels if gray is None else gray
 
 
-def _equal_channels(pixels: Pixels) -> bool:
-    first = pixels[..., 0]
-    return np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])
+def _common_channel(pixels: Pixels) -> Pixels | None:
+    first, second, third = cv2.split(pixels)
+    return np.asarray(first, np.uint8) if np.array_equal(first, second) and np.array_equal(first, third) else None
 
 
 def over_black(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -43,6 +42,8 @@ def over_black(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     Transparent parts of a published picture hide strokes and texts (BrEaST); dropping alpha would show them.
     """
     full = int(np.iinfo(rgb.dtype).max)
+    if alpha.min() == full:
+        return rgb
     weight = alpha.astype(np.uint32)
     if rgb.ndim == 3:
         weight = weight[..., None]
@@ -94,7 +95,7 @@ def is_label(pixels: Pixels) -> bool:
     of one colour is blank, not a label.
     """
     gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    counts = np.bincount(gray.ravel(), minlength=256)
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel()
     low, high = (int(i) for i in np.flatnonzero(counts)[[0, -1]])
     if low == high and pixels.ndim == 2:
         return False

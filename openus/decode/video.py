@@ -1,7 +1,8 @@
 """Clips by PyAV (FFmpeg): every decoded frame is a frame, nothing is resampled to a constant rate.
 
 Colours go through FFmpeg's scaler with its bit-exact C path, since its fast paths differ between processors. Where
-both chroma planes are neutral all over, as in most scanners' clips, the same conversion is a table of 256 gray levels.
+both chroma planes are practically neutral all over, as in most scanners' clips, the conversion is the scaler's own
+table of 256 gray levels.
 
 When a tail is lost: `_shortfall`.
 """
@@ -31,6 +32,9 @@ from openus.params import DecodeParams
 
 SLACK = 2
 """Headers of whole files state one or two frames too many or too few (POCUS)."""
+NEUTRAL = 3
+"""A picture whose chroma is nowhere further from neutral (128) is gray: its luma counts. So much is noise of the codec
+(0 to 3 over a whole clip; colour bars and markers 8 and more) and would show as up to 6 levels between channels."""
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _PLANAR_8_BIT = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "yuv411p", "yuv410p", "yuv440p")
 _WITH_ALPHA = ("bgra", "rgba", "argb", "abgr", "yuva420p", "yuva422p", "yuva444p", "ya8", "gbrap", "pal8")
@@ -188,11 +192,11 @@ class Converter:
     tables: dict[tuple[str, int, int], Pixels]
 
     def pixels(self, frame: VideoFrame) -> Pixels:
-        """(rows, columns) when the three channels of the RGB conversion are equal, else (rows, columns, 3)."""
+        """(rows, columns) when chroma is practically neutral or red, green and blue are equal, else with 3 channels."""
         name = frame.format.name
         if name == "gray":
             upright = _plane(frame, 0).copy()
-        elif name in _PLANAR_8_BIT and (_plane(frame, 1) == 128).all() and (_plane(frame, 2) == 128).all():
+        elif name in _PLANAR_8_BIT and _is_neutral(_plane(frame, 1)) and _is_neutral(_plane(frame, 2)):
             upright = np.asarray(cv2.LUT(_plane(frame, 0), self._table(frame)), np.uint8)
         elif name in _WITH_ALPHA:
             rgba = self._convert(frame, "rgba")
@@ -218,6 +222,11 @@ class Converter:
                 plane.update(rows.tobytes())
             self.tables[key] = np.ascontiguousarray(self._convert(ramp, "rgb24")[4, :, 0])
         return self.tables[key]
+
+
+def _is_neutral(chroma: Pixels) -> bool:
+    low, high, _, _ = cv2.minMaxLoc(chroma)
+    return low >= 128 - NEUTRAL and high <= 128 + NEUTRAL
 
 
 def _plane(frame: VideoFrame, index: int) -> Pixels:

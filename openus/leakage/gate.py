@@ -97,7 +97,7 @@ def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
 
 def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
     """Patients on both sides; those of own archives only when both sides hashed them under one key."""
-    comparable = pretrain.salt is None or held_out.salt is None or pretrain.salt == held_out.salt
+    comparable = not pretrain.salt or not held_out.salt or pretrain.salt == held_out.salt
     first: dict[str, str] = {}
     for picture in sorted(held_out.pictures, key=lambda p: p.key):
         for patient in picture.patients:

@@ -34,7 +34,8 @@ code { font-size: .85em; overflow-wrap: anywhere }
 {% for note in findings.notes %}<p>Note: {{ note }}</p>{% endfor %}
 {% if rows %}<table><tr><th>rule</th><th>pre-training</th><th>held out</th><th>why</th></tr>
 {% for leak, left, right in rows %}<tr><td>{{ leak.rule }}</td>
-<td>{% if left %}<img alt="" src="data:image/png;base64,{{ left }}"><br>{% endif %}<code>{{ leak.pretrain_key }}</code></td>
+<td>{% if left %}<img alt="" src="data:image/png;base64,{{ left }}"><br>{% endif %}
+<code>{{ leak.pretrain_key }}</code></td>
 <td>{% if right %}<img alt="" src="data:image/png;base64,{{ right }}"><br>{% endif %}
 <code>{{ leak.held_out_key or '' }}</code></td>
 <td>{{ leak.detail }}</td></tr>

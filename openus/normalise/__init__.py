@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from openus.data import Crop, Frame, Pixels
 from openus.normalise.overlay import has_text
@@ -60,9 +60,11 @@ def apply(frame: Frame, geometry: Geometry, params: NormaliseParams) -> Frame:
     crop = _clip(geometry.crop, rows, columns)
     cut = frame.pixels[crop.y : crop.y + crop.h, crop.x : crop.x + crop.w]
     pixels = reduce(settle_colour(cut), params.longest_side)
-    return replace(
-        frame,
-        pixels=pixels,
+    return Frame(
+        pixels,
+        frame.index,
+        frame.spacing_mm,
+        frame.header,
         crop=crop,
         sector_kind=geometry.sector_kind,
         has_text=geometry.has_text,

@@ -21,26 +21,25 @@ BRIGHT = (150, 120)
 """Least level of a stroke, likewise."""
 LETTER_ROWS = ((7, 40), (5, 40))
 LETTER_COLUMNS = (2, 40)
-ROW_OF_LETTERS = 3
-"""Letters side by side from which on there is text."""
 MOST_LETTERS = 400
 """No more candidates are compared (pairwise), from the left."""
+_BLOCK = np.ones((7, 7), np.uint8)
 
 
 def has_text(pixels: Pixels, field: Crop) -> bool | None:
-    """Whether a row of letters is burned into what the crop shows; None for pictures too small to tell."""
+    """Whether three letters in a row are burned into what the crop shows; None for pictures too small to tell."""
     if min(field.w, field.h) < 64:
         return None
     cut = pixels[field.y : field.y + field.h, field.x : field.x + field.w]
     seen = thumbnail(cut, WORK_SIDE)
     reduced = int(seen.shape != cut.shape)
     gray = seen if seen.ndim == 2 else cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
-    around = cv2.morphologyEx(gray, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    _, outshining = cv2.threshold(cv2.subtract(gray, around), STROKE[reduced] - 1, 255, cv2.THRESH_BINARY)
+    rises = cv2.morphologyEx(gray, cv2.MORPH_TOPHAT, _BLOCK)
+    _, outshining = cv2.threshold(rises, STROKE[reduced] - 1, 255, cv2.THRESH_BINARY)
     _, bright = cv2.threshold(gray, BRIGHT[reduced] - 1, 255, cv2.THRESH_BINARY)
     outlines, _ = cv2.findContours(cv2.bitwise_and(outshining, bright), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = np.array([cv2.boundingRect(outline) for outline in outlines], dtype=np.int64).reshape(-1, 4)
-    return _longest_row(_letters(boxes, LETTER_ROWS[reduced])[:MOST_LETTERS]) >= ROW_OF_LETTERS
+    return _three_in_a_row(_letters(boxes, LETTER_ROWS[reduced])[:MOST_LETTERS])
 
 
 def _letters(boxes: NDArray[np.int64], rows: tuple[int, int]) -> NDArray[np.int64]:
@@ -51,19 +50,11 @@ def _letters(boxes: NDArray[np.int64], rows: tuple[int, int]) -> NDArray[np.int6
     return np.asarray(found[np.lexsort((found[:, 1], found[:, 0]))], dtype=np.int64)
 
 
-def _longest_row(letters: NDArray[np.int64]) -> int:
-    """Most letters that follow one another at one height with letters' gaps."""
-    count = len(letters)
-    if count == 0:
-        return 0
+def _three_in_a_row(letters: NDArray[np.int64]) -> bool:
+    """Whether any letter stands between two others, at one height and with letters' gaps."""
     x, y, w, h = letters.T
     gap = x[None, :] - (x + w)[:, None]
     level = np.abs((y + h)[None, :] - (y + h)[:, None]) <= 1
     alike = np.abs(h[None, :] - h[:, None]) <= np.maximum(1, h[:, None] // 6)
     follows = (gap >= 0) & (gap <= h[:, None]) & level & alike
-    longest = np.ones(count, dtype=int)
-    for later in range(count):
-        before = np.flatnonzero(follows[:later, later])
-        if before.size:
-            longest[later] = longest[before].max() + 1
-    return int(longest.max())
+    return bool((follows.any(axis=0) & follows.any(axis=1)).any())

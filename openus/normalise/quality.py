@@ -31,14 +31,15 @@ def quality(pixels: Pixels) -> str | None:
     (row 0) and silence below.
     """
     small = thumbnail(pixels, _SIDE)
-    if int(np.ptp(small)) <= BLANK_RANGE:
+    if int(small.max()) - int(small.min()) <= BLANK_RANGE:
         return "blank"
     gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return "no-contact" if _rings_in_air(np.asarray(gray, dtype=np.uint8)) else None
 
 
 def _rings_in_air(blocks: Pixels) -> bool:
-    near, deep = np.split(blocks, [int(len(blocks) * NEAR)])
+    rows = int(len(blocks) * NEAR)
+    near, deep = blocks[:rows], blocks[rows:]
     if near.size == 0 or np.count_nonzero(deep > SILENT_LEVEL) > SILENT_SHARE * deep.size:
         return False
     levels = near.astype(np.float64)

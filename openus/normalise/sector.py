@@ -64,6 +64,9 @@ BEYOND = 0.15
 MARGIN = 2
 """Pixels of the reduced copy that are left around the field."""
 
+_SPECK = np.ones((3, 3), np.uint8)
+_BROAD = np.ones((MARK, MARK), np.uint8)
+
 Mask = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """left, top, right, bottom; the last two exclusive."""
@@ -158,8 +161,7 @@ def _distance(levels: Pixels) -> Pixels | None:
     if counts[prevailing] < least:
         return None
     panels = np.flatnonzero(counts[DARK + 1 :] >= least) + DARK + 1 if prevailing > DARK else np.array([prevailing])
-    away = np.abs(np.arange(256)[:, None] - panels[None, :]).min(axis=1).astype(np.uint8)
-    return np.asarray(cv2.LUT(levels, away), dtype=np.uint8)
+    return np.asarray(np.min([cv2.absdiff(levels, float(panel)) for panel in panels], axis=0), dtype=np.uint8)
 
 
 def _search(levels: Pixels) -> tuple[Box, Mask | None]:
@@ -203,9 +205,8 @@ def _little_beyond(lowest: Mask, side: int, end: int | None) -> bool:
 def _field_mask(distance: Pixels, step: int) -> Mask | None:
     """Where the field is: the broad connected parts at least `step` off the background, marks left out."""
     _, raw = cv2.threshold(distance, step - 1, 255, cv2.THRESH_BINARY)
-    closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    broad = np.ones((MARK, MARK), np.uint8)
-    opened = cv2.dilate(cv2.erode(closed, broad, borderType=cv2.BORDER_CONSTANT, borderValue=0), broad)
+    closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, _SPECK)
+    opened = cv2.dilate(cv2.erode(closed, _BROAD, borderType=cv2.BORDER_CONSTANT, borderValue=0), _BROAD)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     if count < 2:
         return None
@@ -214,20 +215,20 @@ def _field_mask(distance: Pixels, step: int) -> Mask | None:
     share = np.where(areas >= RECTANGULAR * rectangle, BAR_SHARE, PART_SHARE)
     counts = np.concatenate([[False], areas >= share * areas.max()])
     core = opened if counts[1:].all() else np.where(counts, 255, 0).astype(np.uint8)[labels]
-    return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, broad), raw)), dtype=np.uint8)
+    return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, _BROAD), raw)), dtype=np.uint8)
 
 
 def _ends(mask: Mask, distance: Pixels, sides: Sequence[int]) -> dict[int, int]:
     """Where the field ends on those of the `sides` (left, top, right, bottom) that show an edge of the field."""
     x, y, w, h = cv2.boundingRect(mask)
     cut = mask[y : y + h, x : x + w]
-    hull = _hull(cut)
+    solid, inside = cut > 0, _hull(cut) > 0
     framed = cv2.copyMakeBorder(distance, AROUND, AROUND, AROUND, AROUND, cv2.BORDER_CONSTANT, value=0)
     echo = np.asarray(framed[y : y + h + 2 * AROUND, x : x + w + 2 * AROUND], dtype=np.uint8)
     ends = {}
     for side in sides:
-        turned = [_towards_left(array, side) for array in (cut, hull, echo)]
-        offset = _edge(turned[0] > 0, turned[1] > 0, turned[2], hollow=side == TOP)
+        turned = [_towards_left(array, side) for array in (solid, inside, echo)]
+        offset = _edge(*turned, hollow=side == TOP)
         if offset is not None:
             ends[side] = (x, y, x + w, y + h)[side] + (offset if side < 2 else -offset)
     return ends
@@ -241,7 +242,7 @@ def _hull(mask: Mask) -> Mask:
     points = np.stack([np.concatenate([first, last]), np.concatenate([held, held])], axis=1).astype(np.int32)
     hull = np.zeros_like(mask)
     cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
-    inner = cv2.erode(hull, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    inner = cv2.erode(hull, _SPECK, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(inner, dtype=np.uint8)
 
 
@@ -260,7 +261,8 @@ def _edge(mask: NDArray[np.bool_], hull: NDArray[np.bool_], echo: Pixels, hollow
     more pixels on every side.
     """
     rows, columns = mask.shape
-    first = np.where(mask.any(axis=1), mask.argmax(axis=1), columns)
+    first = mask.argmax(axis=1)
+    first[~mask[np.arange(rows), first]] = columns
     line = int(np.bincount(first[first < columns]).argmax())
     straight = np.flatnonzero(np.abs(first - line) <= 1)
     beyond = int(np.count_nonzero(first < line - 1))
@@ -284,8 +286,8 @@ def _contrast(first: NDArray[np.intp], lines: NDArray[np.intp], echo: Pixels, le
     if lines.size == 0:
         return False, True
     columns = np.minimum(first[lines, None] + AROUND + PROFILE, echo.shape[1] - 1)
-    profile = echo[lines[:, None] + AROUND, columns].mean(axis=0).round(3)
-    outside, near, far = (float(part.mean()) for part in np.split(profile, [2, 4]))
+    sums = echo[lines[:, None] + AROUND, columns].sum(axis=0).tolist()
+    outside, near, far = (sum(part) / (len(part) * lines.size) for part in (sums[:2], sums[2:4], sums[4:]))
     faint = near < FAINT
     return outside <= OUTSIDE * near and near >= (CONTRAST_FAINT if faint else least) * far, faint
 
