@@ -194,32 +194,27 @@ def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> set[str]:
 def _match(
     rows: list[dict[str, Any]], thumbs: list[bytes], parameters: Params, verdicts: Mapping[tuple[int, int], bool]
 ) -> None:
-    """Find matches; set clusters, leakage and duplicates.
+    """Find matches among all but blank frames, which link nobody; set clusters, leakage and duplicates.
 
-    Blank frames link nobody, and frames that selection dropped are spoken for by the kept frames of their clip: both
-    stay out of the search.
+    Frames that selection dropped are searched too: a picture cut from a clip is then linked to its clip.
     """
-    seen = [
-        number
-        for number, row in enumerate(rows)
-        if row["quality"] != "blank" and (row["role"] == "held-out" or row["selection"] == "keep")
-    ]
-    place = {number: at for at, number in enumerate(seen)}
+    seen = [number for number, row in enumerate(rows) if row["quality"] != "blank"]
     found = search.matches(_prints([rows[n] for n in seen], [thumbs[n] for n in seen]), None, parameters.dedup)
-    judged = [((place[a], place[b]), same) for (a, b), same in verdicts.items() if a in place and b in place]
     matches = cluster.adjudicate(
-        found, [pair for pair, same in judged if same], [pair for pair, same in judged if not same]
+        (replace(match, i=seen[match.i], j=seen[match.j]) for match in found),
+        [pair for pair, same in verdicts.items() if same],
+        [pair for pair, same in verdicts.items() if not same],
     )
-    pairs = [(seen[match.i], seen[match.j]) for match in matches]
+    pairs = [(match.i, match.j) for match in matches]
     _set_clusters(rows, pairs)
     if parameters.leakage.drop:
         _leak(rows, pairs)
     open_rows = [n for n in seen if rows[n]["role"] == "held-out" or rows[n]["drop_reason"] is None]
-    at = {seen_at: new for new, seen_at in enumerate(place[n] for n in open_rows)}
+    place = {number: at for at, number in enumerate(open_rows)}
     rank = {number: order for order, number in enumerate(sorted(open_rows, key=lambda n: _rank(rows[n])))}
     decisions = cluster.decide(
         [rank[n] for n in open_rows],
-        [replace(m, i=at[m.i], j=at[m.j]) for m in matches if m.i in at and m.j in at],
+        [replace(m, i=place[m.i], j=place[m.j]) for m in matches if m.i in place and m.j in place],
         [rows[n]["role"] == "held-out" for n in open_rows],
         drop_leakage=parameters.leakage.drop,
     )

@@ -116,12 +116,12 @@ def _png_is_whole(data: bytes) -> bool:
     """
     at, view = 8, memoryview(data)
     while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if zlib.crc32(view[at + 4 : at + 8 + length]) != int.from_bytes(data[at + 8 + length : at + 12 + length], "big"):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             return False
         if data[at + 4 : at + 8] == b"IEND":
             return True
-        at += 12 + length
+        at = end + 4
     return False
 
 

@@ -10,6 +10,9 @@ All functions work on stacks of pictures at once, (n, side, side).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -52,25 +55,80 @@ def local_structure(pictures: NDArray[np.generic], window: int) -> tuple[Floats,
     return np.clip(structure, -_CLIP, _CLIP), mean
 
 
-def compare(fixed: NDArray[np.uint8], moving: NDArray[np.uint8], start: Floats) -> Floats:
-    """Agreement (n,), -1 to 1, of `moving` laid on `fixed`, thumbnails (n, 64, 64), starting from `start` (n, 4).
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Thumbnails with their local structure at the low resolutions, worked out once for all pairs they are in.
+
+    thumbs: uint8 (n, 64, 64), may be memory-mapped · at16, at32: local structure as float16, 2.5 KB a row.
+    """
+
+    thumbs: NDArray[np.uint8]
+    at16: NDArray[np.float16]
+    at32: NDArray[np.float16]
+
+    def pick(self, rows: NDArray[np.int64], side: int) -> Floats:
+        """Local structure (k, side, side) of some rows."""
+        if side == 64:
+            return _structure(self.thumbs[rows], 64)
+        return (self.at16 if side == 16 else self.at32)[rows].astype(np.float32)
+
+
+def levels(thumbs: NDArray[np.uint8]) -> Levels:
+    """The levels of a table of thumbnails."""
+    at16 = np.empty((len(thumbs), 16, 16), np.float16)
+    at32 = np.empty((len(thumbs), 32, 32), np.float16)
+    for start in range(0, len(thumbs), 1024):
+        some = thumbs[start : start + 1024]
+        at16[start : start + 1024], at32[start : start + 1024] = _structure(some, 16), _structure(some, 32)
+    return Levels(thumbs, at16, at32)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """k pairs to be compared: rows of `fixed` and of `moving`, and where to start from.
+
+    mirrored: (k,), the moving picture is turned left to right first · start: (k, 4) as `IDENTITY`.
+    """
+
+    fixed: NDArray[np.int64]
+    moving: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    start: Floats
+
+    def __len__(self) -> int:
+        return len(self.fixed)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Pairs:
+        """The pairs at `index`."""
+        return Pairs(self.fixed[index], self.moving[index], self.mirrored[index], self.start[index])
+
+
+def compare(fixed: Levels, moving: Levels, pairs: Pairs) -> Floats:
+    """Agreement (k,), -1 to 1, of pictures of `moving` laid on pictures of `fixed`.
 
     Pairs that do not come near each other at low resolution are given up early, with -1.
     """
-    scores = np.full(len(fixed), -1, dtype=np.float32)
-    live, params = np.arange(len(fixed)), start
+    scores = np.full(len(pairs), -1, dtype=np.float32)
+    live, params = np.arange(len(pairs)), pairs.start
     for side, steps, least in _ROUNDS:
-        a, b = _structure(fixed[live], side), _structure(moving[live], side)
+        some = pairs.take(live)
+        a, b = fixed.pick(some.fixed, side), _turned(moving.pick(some.moving, side), some.mirrored)
         params = register(a, b, params, steps)
         warped, inside = warp(b, params)
         passed = _correlation(a, warped, inside) >= least
         live, params = live[passed], params[passed]
     if len(live):
-        fixed, moving = fixed[live], moving[live]
-        params = register(_structure(fixed, 32), _structure(moving, 32), params, steps=4)
-        params = register(_structure(fixed, 64), _structure(moving, 64), params, steps=3)
-        scores[live] = agreement(fixed, moving, params)
+        some = pairs.take(live)
+        for side, steps in ((32, 4), (64, 3)):
+            a, b = fixed.pick(some.fixed, side), _turned(moving.pick(some.moving, side), some.mirrored)
+            params = register(a, b, params, steps)
+        scores[live] = agreement(fixed.thumbs[some.fixed], _turned(moving.thumbs[some.moving], some.mirrored), params)
     return scores
+
+
+def _turned(pictures: NDArray[Any], mirrored: NDArray[np.bool_]) -> NDArray[Any]:
+    """The stack with some of its pictures turned left to right."""
+    return np.where(mirrored[:, None, None], pictures[:, :, ::-1], pictures)
 
 
 def register(fixed: Floats, moving: Floats, params: Floats, steps: int) -> Floats:
@@ -80,6 +138,8 @@ def register(fixed: Floats, moving: Floats, params: Floats, steps: int) -> Float
     Source: B. D. Lucas, T. Kanade, "An Iterative Image Registration Technique", IJCAI 1981, with four parameters.
     """
     n, side, _ = fixed.shape
+    if not n:
+        return params
     grid = ((np.arange(side) - (side - 1) / 2) / side).astype(np.float32)
     low = np.array([_SCALE[0], -_SHIFT] * 2, dtype=np.float32)
     high = np.array([_SCALE[1], _SHIFT] * 2, dtype=np.float32)
@@ -154,5 +214,7 @@ def _eroded(valid: NDArray[np.bool_]) -> Floats:
 
 def _box(x: Floats, window: int) -> Floats:
     """Mean over `window` x `window` pixels (odd), mirrored at the borders."""
-    stack = [cv2.blur(picture, (window, window), borderType=cv2.BORDER_REFLECT_101) for picture in x]
-    return np.stack(stack).astype(np.float32) if stack else x
+    means = np.empty_like(x)
+    for mean, picture in zip(means, x, strict=True):
+        cv2.blur(picture, (window, window), dst=mean, borderType=cv2.BORDER_REFLECT_101)
+    return means

@@ -78,34 +78,39 @@ def build_index(thumbs: NDArray[np.uint8], whole: Window, brute: int = BRUTE) ->
     return Index(centres, descriptors[order], rows[order], starts)
 
 
+def batch(index: Index) -> int:
+    """How many queries are looked up at once."""
+    return _QUERIES if len(index.centres) == 1 else 16 * _QUERIES
+
+
 def look_up(
     thumbs: NDArray[np.uint8],
+    start: int,
     index: Index,
     every: Sequence[Window],
     least: float,
     count: int,
     group: NDArray[np.int64] | None = None,
-) -> Iterator[Hits]:
-    """For each query the `count` best stored pictures, by its best window, whose product is at least `least`.
+) -> Hits:
+    """For each query of the batch from `start` on the `count` best stored pictures whose product is at least `least`.
 
-    What ties with the last of them comes too, so that the order of rows does not matter. With `group` (n,) the queries
-    are the stored pictures themselves: no row meets itself or one of its own, non-negative group.
+    A query is looked for by all its windows, and the best counts. What ties with the last of them comes too, so that
+    the order of rows does not matter. With `group` (n,) the queries are the stored pictures themselves: no row meets
+    itself or one of its own, non-negative group.
     """
-    at_once = _QUERIES if len(index.centres) == 1 else 16 * _QUERIES
-    for start in range(0, len(thumbs), at_once):
-        described = describe(thumbs[start : start + at_once], every)
-        vectors = described.reshape(-1, LENGTH)
-        found = [
-            hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)
-        ]
-        asking, place, product = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
-        window, query = np.divmod(asking, described.shape[1])
-        hits = Hits(query + start, index.rows[place], window, product)
-        if group is not None:
-            of_query = group[hits.query]
-            apart = (hits.query != hits.stored) & ((of_query < 0) | (of_query != group[hits.stored]))
-            hits = hits.take(np.flatnonzero(apart))
-        yield _best(hits, count)
+    described = describe(thumbs[start : start + batch(index)], every)
+    vectors = described.reshape(-1, LENGTH)
+    found = [
+        hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)
+    ]
+    asking, place, product = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
+    window, query = np.divmod(asking, described.shape[1])
+    hits = Hits(query + start, index.rows[place], window, product)
+    if group is not None:
+        of_query = group[hits.query]
+        apart = (hits.query != hits.stored) & ((of_query < 0) | (of_query != group[hits.stored]))
+        hits = hits.take(np.flatnonzero(apart))
+    return _best(hits, count)
 
 
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))

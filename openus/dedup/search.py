@@ -10,21 +10,24 @@ agrees.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openus.dedup import align
-from openus.dedup.candidates import build_index, look_up
+from openus.dedup.candidates import Hits, batch, build_index, look_up
 from openus.dedup.describe import Window, describe, product_of, windows
 from openus.params import DedupParams
 
-_PAIRS = 128
+_PAIRS = 512
 """Candidate pairs aligned at once."""
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,34 @@ def _near(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Itera
     """(i, j, score) of pairs whose aligned structure reaches the verdict, sorted."""
     every = windows()
     found = _candidates(a, b, every, params)
-    stored = a if b is None else b
+    first_levels = align.levels(a.thumbs)
+    second_levels = first_levels if b is None else align.levels(b.thumbs)
     fresh = np.ones(len(found.i), dtype=bool)
     fresh[1:] = (found.i[1:] != found.i[:-1]) | (found.j[1:] != found.j[:-1])
     begins = np.append(np.flatnonzero(fresh), len(found.i))
-    for first in range(0, len(begins) - 1, _PAIRS):
+
+    def scored(first: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         bounds = begins[first : first + _PAIRS + 1]
-        scores = _scores(a, stored, found, slice(int(bounds[0]), int(bounds[-1])), every)
-        best = np.maximum.reduceat(scores, bounds[:-1] - bounds[0])
-        for at, score in zip(bounds[:-1].tolist(), best.astype(np.float64).round(3).tolist(), strict=True):
+        scores = _scores(first_levels, second_levels, found, slice(int(bounds[0]), int(bounds[-1])), every)
+        return bounds[:-1], np.maximum.reduceat(scores, bounds[:-1] - bounds[0]).astype(np.float64).round(3)
+
+    for places, best in _threaded(scored, range(0, len(begins) - 1, _PAIRS)):
+        for at, score in zip(places.tolist(), best.tolist(), strict=True):
             if score >= params.verdict:
                 yield int(found.i[at]), int(found.j[at]), score
+
+
+def _threaded(work: Callable[[int], _Done], places: Iterable[int]) -> Iterator[_Done]:
+    """`work` on all places, in order. numpy and OpenCV let go of the interpreter, so threads share out the cores."""
+    count = os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        waiting: deque[Future[_Done]] = deque()
+        for place in places:
+            waiting.append(pool.submit(work, place))
+            if len(waiting) > 2 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +161,33 @@ def _lookup(
     """(query rows, stored rows, windows) of the best `params.neighbours` of each query above `params.candidate`."""
     index = build_index(stored.thumbs, every[0])
     least = product_of(params.candidate)
-    hits = list(look_up(query.thumbs, index, every, least, params.neighbours, group))
+
+    def look(start: int) -> Hits:
+        return look_up(query.thumbs, start, index, every, least, params.neighbours, group)
+
+    hits = list(_threaded(look, range(0, len(query), batch(index))))
     none = [np.zeros(0, np.int64)]
     rows = np.concatenate([hit.query for hit in hits] or none)
     found = np.concatenate([hit.stored for hit in hits] or none)
     return rows, found, np.concatenate([hit.window for hit in hits] or none).astype(np.int8)
 
 
+def _pairs(found: _Candidates, every: Sequence[Window], part: slice, *, forward: bool) -> align.Pairs:
+    """The candidates in `part` of one direction: the windowed picture is laid on the other."""
+    moving, fixed = (found.i, found.j) if forward else (found.j, found.i)
+    windowed = found.window[part]
+    mirrored = np.array([window.mirrored for window in every])[windowed]
+    start = np.array([window.params for window in every], dtype=np.float32)[windowed]
+    pairs = align.Pairs(fixed[part], moving[part], mirrored, start)
+    return pairs.take(found.forward[part] == forward)
+
+
 def _scores(
-    a: Fingerprints, b: Fingerprints, found: _Candidates, part: slice, every: Sequence[Window]
+    a: align.Levels, b: align.Levels, found: _Candidates, part: slice, every: Sequence[Window]
 ) -> NDArray[np.float32]:
-    """Agreement of the candidates in `part`: the windowed picture laid on the other."""
-    first, second = a.thumbs[found.i[part]], b.thumbs[found.j[part]]
-    forward = found.forward[part, None, None]
-    moving, fixed = np.where(forward, first, second), np.where(forward, second, first)
-    mirrored = np.array([window.mirrored for window in every])[found.window[part]]
-    moving = np.where(mirrored[:, None, None], moving[:, :, ::-1], moving)
-    start = np.array([window.params for window in every], dtype=np.float32)[found.window[part]]
-    return align.compare(fixed, np.ascontiguousarray(moving), start)
+    """Agreement of the candidates in `part`, i in `a` and j in `b`."""
+    forward = found.forward[part]
+    scores = np.empty(len(forward), np.float32)
+    scores[forward] = align.compare(b, a, _pairs(found, every, part, forward=True))
+    scores[~forward] = align.compare(a, b, _pairs(found, every, part, forward=False))
+    return scores

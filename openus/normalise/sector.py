@@ -161,7 +161,8 @@ def _distance(levels: Pixels) -> Pixels | None:
     if counts[prevailing] < least:
         return None
     panels = np.flatnonzero(counts[DARK + 1 :] >= least) + DARK + 1 if prevailing > DARK else np.array([prevailing])
-    return np.asarray(np.min([cv2.absdiff(levels, float(panel)) for panel in panels], axis=0), dtype=np.uint8)
+    away = np.abs(np.arange(256)[:, None] - panels[None, :]).min(axis=1).astype(np.uint8)
+    return np.asarray(cv2.LUT(levels, away), dtype=np.uint8)
 
 
 def _search(levels: Pixels) -> tuple[Box, Mask | None]:
@@ -207,46 +208,53 @@ def _field_mask(distance: Pixels, step: int) -> Mask | None:
     _, raw = cv2.threshold(distance, step - 1, 255, cv2.THRESH_BINARY)
     closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, _SPECK)
     opened = cv2.dilate(cv2.erode(closed, _BROAD, borderType=cv2.BORDER_CONSTANT, borderValue=0), _BROAD)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
+    parts = cv2.connectedComponents(opened, connectivity=4)[0] - 1
+    if parts == 0:
         return None
+    core = opened if parts == 1 else _main_parts(np.asarray(opened, dtype=np.uint8))
+    return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, _BROAD), raw)), dtype=np.uint8)
+
+
+def _main_parts(opened: Mask) -> Mask:
+    """The largest of several connected parts and those that are not small beside it."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)  # slow: hence not for one part
     areas = stats[1:, cv2.CC_STAT_AREA]
     rectangle = stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT]
     share = np.where(areas >= RECTANGULAR * rectangle, BAR_SHARE, PART_SHARE)
     counts = np.concatenate([[False], areas >= share * areas.max()])
-    core = opened if counts[1:].all() else np.where(counts, 255, 0).astype(np.uint8)[labels]
-    return np.asarray(cv2.bitwise_or(core, cv2.bitwise_and(cv2.dilate(core, _BROAD), raw)), dtype=np.uint8)
+    return np.asarray(np.where(counts, 255, 0).astype(np.uint8)[labels], dtype=np.uint8)
 
 
 def _ends(mask: Mask, distance: Pixels, sides: Sequence[int]) -> dict[int, int]:
     """Where the field ends on those of the `sides` (left, top, right, bottom) that show an edge of the field."""
     x, y, w, h = cv2.boundingRect(mask)
     cut = mask[y : y + h, x : x + w]
-    solid, inside = cut > 0, _hull(cut) > 0
+    solid = cut > 0
+    inside = _hull(solid)
     framed = cv2.copyMakeBorder(distance, AROUND, AROUND, AROUND, AROUND, cv2.BORDER_CONSTANT, value=0)
     echo = np.asarray(framed[y : y + h + 2 * AROUND, x : x + w + 2 * AROUND], dtype=np.uint8)
     ends = {}
     for side in sides:
         turned = [_towards_left(array, side) for array in (solid, inside, echo)]
-        offset = _edge(*turned, hollow=side == TOP)
+        offset = _edge(turned[0], turned[1], turned[2], hollow=side == TOP)
         if offset is not None:
             ends[side] = (x, y, x + w, y + h)[side] + (offset if side < 2 else -offset)
     return ends
 
 
-def _hull(mask: Mask) -> Mask:
+def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The inside of a mask's convex hull, less the outermost pixel, where speckle makes any edge ragged."""
     held = np.flatnonzero(mask.any(axis=1))
     first = mask[held].argmax(axis=1)
     last = mask.shape[1] - 1 - mask[held, ::-1].argmax(axis=1)
     points = np.stack([np.concatenate([first, last]), np.concatenate([held, held])], axis=1).astype(np.int32)
-    hull = np.zeros_like(mask)
+    hull = np.zeros(mask.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
     inner = cv2.erode(hull, _SPECK, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(inner, dtype=np.uint8)
+    return np.asarray(inner) > 0
 
 
-def _towards_left(array: Pixels, side: int) -> Pixels:
+def _towards_left(array: NDArray[Any], side: int) -> NDArray[Any]:
     """The array turned so that `side` (left, top, right, bottom) becomes its left side."""
     turned = array if side % 2 == 0 else array.T
     return turned if side < 2 else turned[:, ::-1]
@@ -287,7 +295,7 @@ def _contrast(first: NDArray[np.intp], lines: NDArray[np.intp], echo: Pixels, le
         return False, True
     columns = np.minimum(first[lines, None] + AROUND + PROFILE, echo.shape[1] - 1)
     sums = echo[lines[:, None] + AROUND, columns].sum(axis=0).tolist()
-    outside, near, far = (sum(part) / (len(part) * lines.size) for part in (sums[:2], sums[2:4], sums[4:]))
+    outside, near, far = (sum(part) / len(part) / lines.size for part in (sums[:2], sums[2:4], sums[4:]))
     faint = near < FAINT
     return outside <= OUTSIDE * near and near >= (CONTRAST_FAINT if faint else least) * far, faint
 

@@ -14,6 +14,7 @@ import pytest
 from openus.data import Frame
 from openus.decode import frames, versions
 from openus.decode.container import missing_bytes
+from openus.decode.video import NEUTRAL, Converter
 from openus.errors import DecodeError, NotUltrasound
 from openus.media import sniff
 from openus.params import DecodeParams
@@ -179,3 +180,18 @@ def test_real_clips_give_all_their_frames_and_none_is_cut(real: Path, capfd: pyt
         assert missing_bytes(path, sniff(path) or "") == 0
         assert sum(1 for _ in frames(path, PARAMS)) == expected, row["path"]
     assert not any(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("off", "dimensions"), [(0, 2), (NEUTRAL, 2), (-NEUTRAL, 2), (NEUTRAL + 1, 3), (-NEUTRAL - 1, 3)]
+)
+@pytest.mark.parametrize("plane", [1, 2])
+def test_noise_of_chroma_is_no_colour(plane: int, off: int, dimensions: int) -> None:
+    luma = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    planes = [luma, np.full((16, 16), 128, np.uint8), np.full((16, 16), 128, np.uint8)]
+    planes[plane][8, 8] = 128 + off
+    frame = av.VideoFrame.from_ndarray(np.stack(planes), format="yuvj444p")
+    pixels = Converter(av.video.reformatter.VideoReformatter(), {}).pixels(frame)
+    assert pixels.ndim == dimensions
+    if dimensions == 2:
+        np.testing.assert_array_equal(pixels, luma)

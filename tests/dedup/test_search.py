@@ -13,7 +13,7 @@ import pytest
 from phantoms import TRANSFORMS, crop, phantom, prints
 
 from openus.dedup import align, candidates
-from openus.dedup.candidates import build_index, look_up
+from openus.dedup.candidates import batch, build_index, look_up
 from openus.dedup.describe import describe, product_of, windows
 from openus.dedup.search import Fingerprints, Match, matches
 from openus.params import DedupParams
@@ -62,9 +62,11 @@ def test_equal_pixels_inside_a_group_are_no_pair() -> None:
 
 
 def test_the_better_of_two_directions_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compare(fixed: np.ndarray, moving: np.ndarray, start: np.ndarray) -> np.ndarray:
-        assert len(fixed) == len(moving) == len(start) == 2
-        return np.array([0.1, 0.9], np.float32)
+    scores = iter((0.1, 0.9))
+
+    def compare(fixed: align.Levels, moving: align.Levels, pairs: align.Pairs) -> np.ndarray:
+        assert len(pairs) == 1
+        return np.array([next(scores)], np.float32)
 
     monkeypatch.setattr(align, "compare", compare)
     assert [m.score for m in matches(prints([phantom(1)] * 2), None, PARAMS)] == [0.9]
@@ -117,10 +119,12 @@ def test_a_screen_cut_on_one_side_is_found(originals: Fingerprints) -> None:
 def test_scores_say_how_well_pictures_agree() -> None:
     thumbs = prints([phantom(1), TRANSFORMS["jpeg50"](phantom(1)), phantom(2), np.zeros((64, 64), np.uint8)]).thumbs
     start = np.tile(np.array([align.IDENTITY], np.float32), (3, 1))
-    same, other, black = align.compare(thumbs[[0, 0, 0]], thumbs[[1, 2, 3]], start).tolist()
+    levels = align.levels(thumbs)
+    pairs = align.Pairs(np.zeros(3, np.int64), np.array([1, 2, 3]), np.zeros(3, bool), start)
+    same, other, black = align.compare(levels, levels, pairs).tolist()
     assert same > 0.93
     assert other == black == -1
-    assert align.compare(thumbs[:0], thumbs[:0], start[:0]).shape == (0,)
+    assert align.compare(levels, levels, pairs.take(np.zeros(0, np.int64))).shape == (0,)
 
 
 def test_registration_finds_shift_and_scale() -> None:
@@ -154,7 +158,8 @@ def test_candidates_equal_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
         for m in rows:
             if products[query, :, m].max() >= limit:
                 expected[query, m] = int(products[query, :, m].argmax())
-    found = list(look_up(thumbs, build_index(thumbs, every[0]), every, least, 5, group))
+    index = build_index(thumbs, every[0])
+    found = [look_up(thumbs, at, index, every, least, 5, group) for at in range(0, len(thumbs), batch(index))]
     got = {(int(q), int(s)): int(w) for h in found for q, s, w in zip(h.query, h.stored, h.window, strict=True)}
     assert got == expected
     assert len(got) > 100
@@ -166,7 +171,7 @@ def test_buckets_find_nearly_all_that_brute_force_finds(monkeypatch: pytest.Monk
 
     def found(brute: int) -> set[tuple[int, int]]:
         index = build_index(thumbs, every[0], brute)
-        hits = look_up(thumbs[:200], index, every, least, 8, np.full(1500, -1))
+        hits = [look_up(thumbs[:200], 0, index, every, least, 8, np.full(1500, -1))]
         return {(int(q), int(s)) for h in hits for q, s in zip(h.query, h.stored, strict=True)}
 
     everything = found(2000)
