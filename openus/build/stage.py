@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openus import anatomy, decode, media, normalise
+from openus import anatomy, media, normalise
 from openus.build.identity import Salt, header_ids
 from openus.build.staging import unit_key
 from openus.data import Frame, Header
@@ -15,6 +14,7 @@ from openus.dedup import fingerprint
 from openus.dedup.select import Selector
 from openus.errors import FileError, UnreadableFile
 from openus.params import Params
+from openus.pictures import pictures
 from openus.storage import sha256_file
 
 
@@ -70,7 +70,7 @@ def _fill(result: Done, path: Path, task: Task) -> None:
     selector = Selector(task.params.select)
     header, named = Header(), _header_columns(Header(), task.salt)
     try:
-        for position, (frame, normalised) in enumerate(_normalised(path, medium, task.params)):
+        for position, (frame, normalised) in enumerate(pictures(path, task.params.decode, task.params.normalise)):
             if frame.header != header:
                 header, named = frame.header, _header_columns(frame.header, task.salt)
             row = _row(result, position, frame, normalised, medium) | named
@@ -102,44 +102,6 @@ def _let_go(result: Done, positions: list[int], every_frame: bool) -> None:
     if not every_frame:
         for position in positions:
             result.pictures[position], result.rows[position]["extension"] = None, None
-
-
-def _normalised(path: Path, medium: str | None, params: Params) -> Iterator[tuple[Frame, Frame]]:
-    """(decoded, normalised) frames; no more than `normalise.FIT_FRAMES` are held at once.
-
-    The crop is settled on the first frames, and again where the frame size changes (multi-page TIFF). Volumes are not
-    cropped: their field grows from slice to slice, so the first ones cannot tell what the later ones need.
-    """
-    settings = params.normalise
-    if media.FAMILY.get(medium or "") == "volume":
-        settings = replace(settings, sector_crop=False)
-    geometry: normalise.Geometry | None = None
-    size: tuple[int, ...] = ()
-    for ahead in _batched(decode.frames(path, params.decode)):
-        for number, frame in enumerate(ahead):
-            if geometry is None or frame.pixels.shape[:2] != size:
-                size = frame.pixels.shape[:2]
-                alike = [f.pixels for f in ahead[number:] if f.pixels.shape[:2] == size]
-                geometry = normalise.fit(alike, settings)
-            yield frame, normalise.apply(frame, geometry, settings)
-
-
-def _batched(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
-    """The first few frames together, the others one by one. What came before an error comes before it here too."""
-    first: list[Frame] = []
-    try:
-        for frame in frames:
-            first.append(frame)
-            if len(first) == normalise.FIT_FRAMES:
-                break
-    except FileError:
-        if first:
-            yield first
-        raise
-    if first:
-        yield first
-    for frame in frames:
-        yield [frame]
 
 
 def _header_columns(header: Header, salt: Salt) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from openus import decode, manifest, media, normalise
+from openus import manifest, media, normalise
 from openus.data import Pixels
 from openus.dedup import fingerprint
 from openus.dedup.search import Fingerprints
 from openus.errors import CorpusError, FileError, NotUltrasound, UsageError
 from openus.params import DecodeParams, NormaliseParams
+from openus.pictures import pictures
 from openus.shards.read import samples
 from openus.storage import walk
 
@@ -101,7 +101,7 @@ def _corpus(path: Path) -> Side:
 
 def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None) -> Side:
     prints = _Prints()
-    pictures: list[Picture] = []
+    found: list[Picture] = []
     for tar in tars:
         for sample in samples(tar):
             pixels = _decoded(sample.picture)
@@ -110,7 +110,7 @@ def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: 
             meta = sample.meta or {}
             row = rows.get(sample.key, {})
             known = {value for value in (meta.get("patient_id"), row.get("patient_id")) if value}
-            pictures.append(
+            found.append(
                 Picture(
                     sample.key,
                     row.get("role") or meta.get("role"),
@@ -120,44 +120,30 @@ def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: 
                 )
             )
             prints.add(pixels)
-    return Side(name, pictures, prints.table(), salt)
+    return Side(name, found, prints.table(), salt)
 
 
 def _folder(root: Path) -> Side:
     """Every picture and clip below `root`, normalised as a build would."""
     paths, unlisted = walk(root)
-    pictures: list[Picture] = []
+    found: list[Picture] = []
     prints = _Prints()
     notes = [f"the folder {folder} could not be listed: {reason}" for folder, reason in unlisted]
     for number, path in enumerate(paths):
         try:
             if media.sniff(root / path) is None:
                 continue
-            for key, pixels in _frames(root / path, path):
-                pictures.append(Picture(key, raw_path=path))
-                prints.add(pixels, group=number)
+            for decoded, normalised in pictures(root / path, DecodeParams(), NormaliseParams()):
+                key = path if decoded.index is None else f"{path}#{decoded.index}"
+                found.append(Picture(key, raw_path=path))
+                prints.add(normalised.pixels, group=number)
         except NotUltrasound:
             continue
         except FileError as error:
             notes.append(f"{path} could not be read: {error.message}")
-    if not pictures:
+    if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
-    return Side(str(root), pictures, prints.table(), notes=notes)
-
-
-def _frames(path: Path, name: str) -> Iterator[tuple[str, Pixels]]:
-    """(key, normalised pixels) of the frames of one file."""
-    params = NormaliseParams()
-    geometry: normalise.Geometry | None = None
-    size: tuple[int, ...] = ()
-    for frame in decode.frames(path, DecodeParams()):
-        if geometry is None or frame.pixels.shape[:2] != size:
-            size = frame.pixels.shape[:2]
-            geometry = normalise.fit([frame.pixels], params)
-        yield (
-            name if frame.index is None else f"{name}#{frame.index}",
-            normalise.apply(frame, geometry, params).pixels,
-        )
+    return Side(str(root), found, prints.table(), notes=notes)
 
 
 def _decoded(content: bytes) -> Pixels | None:
