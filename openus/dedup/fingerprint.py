@@ -69,11 +69,12 @@ def content_box(gray: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     A row or column belongs to the content when at least a twentieth of it is brighter than black. A picture with next
     to no content is returned whole.
     """
-    lit = gray > _DARK
-    rows = np.flatnonzero(lit.mean(axis=1) >= _LIT_SHARE)
-    columns = np.flatnonzero(lit.mean(axis=0) >= _LIT_SHARE)
+    lit = cv2.threshold(gray, _DARK, 1, cv2.THRESH_BINARY)[1]
+    height, width = gray.shape
+    rows = np.flatnonzero(cv2.reduce(lit, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S) / width >= _LIT_SHARE)
+    columns = np.flatnonzero(cv2.reduce(lit, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S) / height >= _LIT_SHARE)
     if len(rows) < 2 or len(columns) < 2:
-        return 0, gray.shape[0], 0, gray.shape[1]
+        return 0, height, 0, width
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
@@ -85,7 +86,8 @@ def phash(thumb: NDArray[np.uint8]) -> int:
     """
     small = _resize(thumb, 32, 32).astype(np.float32)
     low = np.round(cv2.dct(small)[:8, :8], 2).ravel()
-    bits = np.packbits(low > np.median(low))
+    ordered = np.sort(low)  # np.median costs ten times as much
+    bits = np.packbits(low > (ordered[31] + ordered[32]) / 2)
     return int.from_bytes(bits.tobytes(), "big")
 
 
