@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from openus import __version__
 from openus.errors import OpenusError, UsageError
-
-if TYPE_CHECKING:
-    from openus.data import Card
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 PATH = click.Path(path_type=Path)
@@ -39,7 +33,7 @@ class Command(click.Command):
             click.echo("openus: stopped; run the same command again to go on.", err=True)
             ctx.exit(130)
         except BrokenPipeError:
-            sys.stderr.close()
+            sys.stderr.close()  # a closed pipe (`| head`) is no error to tell of
             ctx.exit(1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -84,51 +78,13 @@ def _print_json(value: Any) -> None:
 @AS_JSON
 def list_command(as_json: bool) -> None:
     """List the sources: what they are, how to get them, what one may do with them."""
-    from openus import sources
+    from openus import sources, terminal
 
     cards = [sources.load(slug).card for slug in sources.slugs()]
     if as_json:
-        _print_json({"sources": [_listed(card) for card in cards]})
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", "slug", "name", "anatomy", "media", "access", "licence", "pass on", "commercial", "images",
-                 "bytes", "role", "status"):  # fmt: skip
-        table.add_column(name, overflow="fold")
-    for card in cards:
-        row = _listed(card)
-        table.add_row(
-            *(
-                _word(value)
-                for value in (
-                    row["index"], row["slug"], row["title"], row["anatomy"], " ".join(row["media"]), row["access"],
-                    row["licence"], row["redistribution"], row["commercial_use"], row["expected_images"],
-                    row["bytes"], row["role"], row["status"],
-                )
-            )
-        )  # fmt: skip
-    Console(width=None if sys.stdout.isatty() else 220).print(table)
-
-
-def _word(value: Any) -> str:
-    """A card's value as a person reads it: unknown is `?`."""
-    if value is None:
-        return "?"
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
-
-
-def _listed(card: Card) -> dict[str, Any]:
-    """One row of `list`."""
-    sizes = [file.size_bytes for file in card.files]
-    return {
-        "slug": card.slug, "index": card.index, "name": card.name, "title": card.title, "anatomy": card.anatomy,
-        "media": list(card.media), "role": card.role, "access": card.access.kind, "gated": card.access.gated,
-        "licence": card.licence.name, "redistribution": card.licence.redistribution,
-        "commercial_use": card.licence.commercial_use, "expected_images": card.expected_images,
-        "bytes": None if not sizes or None in sizes else sum(size or 0 for size in sizes), "status": "adapter",
-    }  # fmt: skip
+        _print_json({"sources": [terminal.listed(card) for card in cards]})
+    else:
+        terminal.print_sources(cards)
 
 
 @main.command()
@@ -138,44 +94,13 @@ def info(slug: str, as_json: bool) -> None:
     """Show one source's whole card, and how to get it."""
     from dataclasses import asdict
 
-    from openus import sources
+    from openus import sources, terminal
 
     card = sources.load(slug).card
     if as_json:
         _print_json(asdict(card))
         return
-    access = card.access
-    lines = [
-        f"{card.title}",
-        f"  slug            {card.slug}" + (f" (number {card.index} of OpenUS-46)" if card.index else " (an extra)"),
-        f"  shows           {_word(card.anatomy)}: {card.anatomy_detail}" if card.anatomy_detail else
-        f"  shows           {_word(card.anatomy)}",
-        f"  subject         {_word(card.species)}, {_word(card.subject)}",
-        f"  media           {', '.join(card.media)}",
-        f"  images          {_word(card.expected_images)} as published",
-        f"  patients        {_word(card.expected_patients)}",
-        f"  role            {card.role}",
-        f"  licence         {_word(card.licence.name)}",
-        f"  pass on         {_word(card.licence.redistribution)}",
-        f"  commercial use  {_word(card.licence.commercial_use)}",
-        f"  from            {access.url} ({access.kind}; gated: {access.gated})",
-        "How to get it",
-        *(f"  {number}. {step}" for number, step in enumerate(access.steps, start=1)),
-        f"  Then put it under DIR/{card.slug}/ and name DIR with --root.",
-    ]  # fmt: skip
-    if card.files:
-        lines.append("Files")
-        for file in card.files:
-            size = "? bytes" if file.size_bytes is None else f"{file.size_bytes} bytes"
-            check = (
-                f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else "no checksum published"
-            )
-            lines.append(f"  {file.name} ({size}, {check})")
-    if card.notes:
-        lines += ["Mind", *(f"  - {note}" for note in card.notes)]
-    if card.citation:
-        lines += ["Cite", card.citation]
-    click.echo("\n".join(lines))
+    click.echo(terminal.card_text(card))
 
 
 def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
@@ -223,7 +148,8 @@ def build_shards(
     import os
     from dataclasses import replace
 
-    from openus import build
+    from openus import build, terminal
+    from openus.engine import ENGINES
     from openus.params import from_yaml
 
     parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
@@ -240,78 +166,23 @@ def build_shards(
             "openus: patients of your archives are hashed under the public default key; set OPENUS_SALT to a secret "
             "of your own before you pass anything on.", err=True,
         )  # fmt: skip
-    with _progress() as progress:
+    with terminal.progress() as progress:
         result = build.build(
             chosen,
             out,
             staging or out.with_name(out.name + ".staging"),
             parameters,
             salt=salt,
-            workers=workers or os.cpu_count() or 1,
+            workers=ENGINES[engine](workers or os.cpu_count() or 1),
             adjudicated=adjudicated,
             progress=progress,
         )
     empty = [slug for slug, count in result["sources"].items() if count["seen"] == 0]
     for slug in empty:
         click.echo(f"openus: {slug}: no picture was found in its folder.", err=True)
-    _print_json(result) if as_json else _print_counts(result, out)
+    _print_json(result) if as_json else click.echo(terminal.counts_text(result, out))
     if set(empty) & set(slugs):
         raise click.exceptions.Exit(1)
-
-
-def _print_counts(result: dict[str, Any], out: Path) -> None:
-    """The table of a build."""
-    width = max([len(slug) for slug in result["sources"]] + [6])
-    click.echo(f"{'source':{width}}  {'seen':>7}  {'kept':>7}  {'dropped':>7}  {'rejected':>8}  why dropped")
-    for slug, count in result["sources"].items():
-        why = ", ".join(f"{reason} {n}" for reason, n in count["dropped"].items())
-        dropped = sum(count["dropped"].values())
-        click.echo(
-            f"{slug:{width}}  {count['seen']:7}  {count['kept']:7}  {dropped:7}  {count['rejected']:8}  {why}".rstrip()
-        )
-    packed, curated = result["stages"]["pack"], result["stages"]["curate"]
-    click.echo(
-        f"{packed['samples']} samples in {packed['shards']} shards under {out}/shards; "
-        f"{curated['decoded_frames']} frames of {curated['decoded_files']} files decoded in "
-        f"{curated['wall_s']:.1f} s, {curated['reused_files']} files reused."
-    )
-    click.echo(f"manifest: {out}/manifest.parquet   rejected: {out}/rejected.parquet   counts: {out}/build.json")
-
-
-class _progress:  # noqa: N801 - used as a function
-    """Progress of a build: a bar on a terminal, a line every ten seconds elsewhere, all on standard error."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        import time
-
-        self._bar: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._last = time.monotonic()
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )  # fmt: skip
-            self._bar.start()
-        return self._report
-
-    def _report(self, source: str, done: int, total: int) -> None:
-        import time
-
-        if self._bar is not None:
-            if source not in self._tasks:
-                self._tasks[source] = self._bar.add_task(source, total=total)
-            self._bar.update(self._tasks[source], completed=done)
-        elif done == total or time.monotonic() - self._last >= 10:
-            self._last = time.monotonic()
-            click.echo(f"openus: {source}: {done} of {total} files", err=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
 
 @main.command()
@@ -321,9 +192,11 @@ def verify(out: Path, as_json: bool) -> None:
     """Re-read every shard of the corpus OUT against its manifest."""
     from dataclasses import asdict
 
+    from openus import terminal
     from openus.shards.verify import verify as run
 
-    verdict = run(out)
+    with terminal.progress() as progress:
+        verdict = run(out, progress)
     if as_json:
         errors = [asdict(fault) for fault in verdict.faults]
         _print_json({"ok": verdict.ok, "shards": verdict.shards, "samples": verdict.samples, "errors": errors})
@@ -338,7 +211,7 @@ def verify(out: Path, as_json: bool) -> None:
 @main.command("check-leakage")
 @click.option("--pretrain", type=PATH, help="Manifest, folder of shards, or folder of pictures that is trained on.")
 @click.option("--held-out", type=PATH, help="Manifest, folder of shards, or folder of pictures that is held out.")
-@click.option("--split", type=PATH, help="Audit this split file of one corpus instead.")
+@click.option("--split", type=PATH, help="CSV (picture, part): audit this split of the --pretrain corpus instead.")
 @click.option("--adjudicated", type=PATH, help="CSV a,b,verdict: your word on pairs (same or different).")
 @click.option("--params", "params_file", type=PATH, help="YAML file with any part of the parameters.")
 @click.option("--html", type=PATH, help="Write the findings as a page with the pairs side by side.")
@@ -355,25 +228,30 @@ def check_leakage(
     """Prove that nothing held out is trained on; exit 1 when anything leaks.
 
     The pictures of both sides are read and fingerprinted again. When both name one manifest, its role column parts it.
+
+    A split file has a column that names pictures (key, path, or file name without suffix: `key`, `ID`, `filename` …)
+    and one that names their part (`split`, `fold`, `kFold`, `set` …).
     """
-    from openus import leakage
+    from openus import leakage, terminal
     from openus.dedup.adjudicate import adjudications
     from openus.params import from_yaml
     from openus.storage import write_text
 
     parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
-    if split is not None:
-        if pretrain and held_out and pretrain != held_out:
-            raise UsageError("--split audits one corpus, but two are named.", "Name it once, as --pretrain.")
-        if not (pretrain or held_out):
-            raise UsageError("--split needs the corpus that it splits.", "Name it as --pretrain.")
-        left = right = leakage.read_side(pretrain or held_out or Path())
-        findings = leakage.audit_split(left, split, parameters.dedup)
-    else:
-        if pretrain is None or held_out is None:
-            raise UsageError("It needs two sides.", "Name --pretrain and --held-out.")
-        left, right = leakage.sides(pretrain, held_out)
-        findings = leakage.check(left, right, parameters.dedup, adjudications(adjudicated) if adjudicated else None)
+    verdicts = adjudications(adjudicated) if adjudicated else None
+    with terminal.progress() as progress:
+        if split is not None:
+            if pretrain and held_out and pretrain != held_out:
+                raise UsageError("--split audits one corpus, but two are named.", "Name it once, as --pretrain.")
+            if not (pretrain or held_out):
+                raise UsageError("--split needs the corpus that it splits.", "Name it as --pretrain.")
+            left = right = leakage.read_side(pretrain or held_out or Path(), parameters, progress)
+            findings = leakage.audit_split(left, split, parameters.dedup, verdicts, progress)
+        else:
+            if pretrain is None or held_out is None:
+                raise UsageError("It needs two sides.", "Name --pretrain and --held-out.")
+            left, right = leakage.sides(pretrain, held_out, parameters, progress)
+            findings = leakage.check(left, right, parameters.dedup, verdicts, progress)
     if html is not None:
         write_text(html, leakage.page(findings, left, right))
     if as_json:
@@ -382,16 +260,19 @@ def check_leakage(
         for note in findings.notes:
             click.echo(f"note: {note}", err=True)
         for leak in findings.leaks:
-            click.echo(f"{leak.rule:8}  {leak.pretrain_key}  {leak.held_out_key or '-'}  {leak.detail}")
+            pair = f"{leak.pretrain_path or leak.pretrain_key}  {leak.held_out_path or leak.held_out_key or '-'}"
+            click.echo(f"{leak.rule:8}  {pair}  {leak.detail}")
         what = "nothing leaks" if findings.ok else f"{len(findings.leaks)} findings"
         click.echo(f"{findings.pretrain} pictures against {findings.held_out} held out: {what}.")
+        if not findings.ok:
+            click.echo("Build again with leakage.drop on, or write your word on a pair into a file for --adjudicated.")
     if not findings.ok:
         raise click.exceptions.Exit(1)
 
 
 @main.command()
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other phantoms.")
 def sample(folder: Path, seed: int) -> None:
     """Write a small synthetic corpus in the sources' real on-disk layouts (phantoms, clearly marked)."""
     from openus import sample as module

@@ -76,6 +76,8 @@ class Card:
     access: Access
     anatomy_detail: str = ""
     files: tuple[RemoteFile, ...] = ()
+    size_bytes: int | None = None
+    """Of the whole download."""
     expected_images: int | None = None
     """Pictures (or clips, for video sources) as published."""
     expected_patients: int | None = None

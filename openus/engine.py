@@ -66,6 +66,10 @@ def local(workers: int) -> Iterator[Run]:
         pool.join()
 
 
+ENGINES: dict[str, Callable[[int], contextlib.AbstractContextManager[Run]]] = {"local": local}
+"""Name on the command line -> engine of so many workers."""
+
+
 def _run(
     pool: Any, fn: Callable[[Task], Result], tasks: Iterable[Task], timeout_s: float, window: int
 ) -> Iterator[tuple[Task, Result | BaseException]]:

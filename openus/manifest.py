@@ -70,8 +70,8 @@ REJECTED: tuple[tuple[str, str, str], ...] = (
     ("source", "string", "Slug of the source."),
     ("path", "string", "Path of the file, relative to the source's folder."),
     ("frame_index", "int32", "First frame that did not come; null when the file yielded none."),
-    ("stage", "string", "list, decode or normalise."),
-    ("error", "string", "Class of `openus.errors`, or crashed / timed-out."),
+    ("stage", "string", "list or decode."),
+    ("error", "string", "What kind: a class of `openus.errors`, WorkerCrashed, TimedOut, or a library's own surprise."),
     ("message", "string", "What is wrong, in one sentence."),
 )
 

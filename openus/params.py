@@ -11,12 +11,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from openus.data import Role
 from openus.errors import ParamsError
 
 _STRICT = {"extra": "forbid"}
+
+Count = Annotated[int, Ge(1)]
+Share = Annotated[float, Gt(0), Le(1)]
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,11 @@ class DecodeParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    max_pixels: int = 100_000_000
+    max_pixels: Count = 100_000_000
     """Largest rows × columns of one frame; more is rejected before any pixel is allocated."""
-    max_frames: int = 100_000
+    max_frames: Count = 100_000
     """Most frames of one file."""
-    timeout_s: float = 600.0
+    timeout_s: Annotated[float, Gt(0)] = 600.0
     """Wall-clock limit of one file; a file that takes longer is rejected and tried again by the next run."""
 
 
@@ -39,13 +44,13 @@ class NormaliseParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    longest_side: int = 512
+    longest_side: Annotated[int, Ge(16)] = 512
     """Larger pictures are reduced to it by area interpolation, aspect kept; smaller ones are never enlarged."""
     sector_crop: bool = True
     """Cut away what is not the ultrasound field (borders, bars, text beside it)."""
     format: Literal["jpg", "png"] = "jpg"
     """Of the stored picture; png is lossless and about four times as large."""
-    jpeg_quality: int = 95
+    jpeg_quality: Annotated[int, Ge(1), Le(100)] = 95
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,10 @@ class SelectParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    redundant: float = 0.90
+    redundant: Share = 0.90
     """A frame whose local structure (32 x 32) correlates with the last kept one's at least so much is
     `redundant-frame`. At 0.95 neighbours still look alike to the eye; at 0.90 they differ visibly."""
-    max_per_clip: int | None = 64
+    max_per_clip: Count | None = 64
     """More kept frames than that are thinned evenly (`over-cap`); None: no cap."""
 
 
@@ -69,11 +74,11 @@ class DedupParams:
 
     near: bool = True
     """False: only pictures with equal pixels match."""
-    candidate: float = 0.60
+    candidate: Share = 0.60
     """Cosine of the coarse descriptors that makes a pair worth aligning."""
-    neighbours: int = 16
+    neighbours: Count = 16
     """At most so many candidates of each picture are aligned, the most similar first."""
-    verdict: float = 0.80
+    verdict: Share = 0.80
     """Correlation of the aligned local structures that makes a pair one picture."""
 
 
@@ -93,9 +98,9 @@ class ShardParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    max_samples: int = 10_000
+    max_samples: Count = 10_000
     """Most samples of one shard."""
-    max_bytes: int = 256 * 1024 * 1024
+    max_bytes: Count = 256 * 1024 * 1024
     """A shard that has reached so many bytes takes no further sample."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from openus.shards.sheet import contact_sheet
 from pipelines.settings import load
@@ -9,7 +10,7 @@ from pipelines.settings import load
 OUT = Path("results")
 
 
-def markdown(counts: dict[str, dict]) -> str:
+def markdown(counts: dict[str, dict[str, Any]]) -> str:
     """One row a source: seen, kept, dropped by reason, rejected."""
     reasons = sorted({reason for one in counts.values() for reason in one["dropped"]})
     lines = [
@@ -24,7 +25,7 @@ def markdown(counts: dict[str, dict]) -> str:
     return "# Counts per source\n\n" + "\n".join(lines) + "\n"
 
 
-def plot(counts: dict[str, dict], path: Path) -> None:
+def plot(counts: dict[str, dict[str, Any]], path: Path) -> None:
     """Kept and dropped frames a source, as a picture (needs no network to show)."""
     import matplotlib as mpl
 

@@ -13,7 +13,7 @@ from pipelines.settings import load, write_json
 if __name__ == "__main__":
     settings = load()
     corpus = settings.out / "manifest.parquet"
-    pretrain, held_out = leakage.sides(corpus, corpus)
+    pretrain, held_out = leakage.sides(corpus, corpus, settings.params)
     found = leakage.check(pretrain, held_out, settings.params.dedup, adjudications(ADJUDICATED))
     write_text(Path("results/leakage.html"), leakage.page(found, pretrain, held_out))
     rules = Counter(leak.rule for leak in found.leaks)

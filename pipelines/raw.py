@@ -4,7 +4,9 @@ without hashing them. Runs at every `dvc repro`; only sources whose digest chang
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
+from openus.build import is_own, salt_from
 from openus.errors import CorpusError
 from openus.storage import walk
 from pipelines.settings import load, write_json
@@ -21,4 +23,7 @@ if __name__ == "__main__":
         for path in paths:
             stat = (folder / path).stat()
             digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        write_json(Path("results/raw") / f"{slug}.json", {"files": len(paths), "listing": digest.hexdigest()})
+        listing: dict[str, Any] = {"files": len(paths), "listing": digest.hexdigest()}
+        if is_own(slug):  # another key makes other patient ids
+            listing["salt"] = salt_from().fingerprint
+        write_json(Path("results/raw") / f"{slug}.json", listing)

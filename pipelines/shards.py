@@ -1,24 +1,32 @@
 """Stage `shards`: copy the kept bytes into shards, write manifest and build.json."""
 
 import json
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 from openus import manifest
-from openus.build import claim, pack, salt_from, summary
+from openus.build import Decisions, claim, pack, salt_from, summary
 from pipelines.dedup import OUT as DECISIONS
 from pipelines.settings import load, write_json
 
 if __name__ == "__main__":
     settings = load()
     claim(settings.out)
+    counts = json.loads((DECISIONS / "counts.json").read_text(encoding="utf-8"))
     table = manifest.read(DECISIONS / "decisions.parquet")
     rejected = manifest.read(DECISIONS / "rejected.parquet")
-    packed = pack(table, rejected, settings.staging, settings.out, settings.params.seed, settings.params.shards)
-    counts = json.loads((DECISIONS / "counts.json").read_text(encoding="utf-8"))
-    stages = {"pack": {"shards": packed.shards, "samples": packed.samples, "picture_bytes": packed.picture_bytes}}
+    decisions = Decisions(table, rejected, counts)
+    began = time.monotonic()
+    packed = pack(decisions, settings.staging, settings.out, settings.params.seed, settings.params.shards)
+    curated = [json.loads((settings.staging / slug / "curated.json").read_text()) for slug in settings.slugs]
+    stages = {
+        "curate": {"wall_s": round(sum(one["wall_s"] for one in curated), 3)},
+        "pack": {"wall_s": round(time.monotonic() - began, 3), **asdict(packed)},
+    }
     summary(settings.out, counts, settings.params, salt_from(), stages)
     total = {name: sum(one[name] for one in counts.values()) for name in ("seen", "kept", "rejected")}
-    dropped = {}
+    dropped: dict[str, int] = {}
     for one in counts.values():
         for reason, number in one["dropped"].items():
             dropped[reason] = dropped.get(reason, 0) + number

@@ -39,7 +39,8 @@ def test_starting_loads_nothing_heavy() -> None:
 def test_list_is_one_json_document_with_the_contracts_keys() -> None:
     ran = openus("list", "--json")
     assert ran.exit_code == 0 and ran.stderr == ""
-    keys = """slug index name anatomy media role access licence redistribution commercial_use expected_images status""".split()
+    keys = "slug index name anatomy media role access licence redistribution".split()
+    keys += "commercial_use expected_images status bytes".split()
     for source in ran.json["sources"]:
         assert set(keys) <= set(source)
     held_out = {source["slug"] for source in ran.json["sources"] if source["role"] == "held-out"}

@@ -14,24 +14,26 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from openus import __version__, engine, sources
-from openus.build.curate import Curated, Progress, curate, role_of
+from openus import __version__, sources
+from openus.build.curate import Curated, Progress, curate
 from openus.build.decide import Decisions, decide
 from openus.build.identity import Salt, is_own, salt_from
 from openus.build.pack import Packed, claim, pack
 from openus.build.staging import locked
+from openus.engine import Run
 from openus.errors import CorpusError, ParamsError, UsageError
 from openus.params import LocalParams, Params, to_mapping
 from openus.sources import Source, local
 from openus.storage import write_text
 
 __all__ = [
-    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide", "pack",
-    "role_of", "salt_from", "summary",
+    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide", "is_own",
+    "pack", "salt_from", "summary",
 ]  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def build(
     parameters: Params,
     *,
     salt: Salt,
-    workers: int = 1,
+    workers: AbstractContextManager[Run],
     adjudicated: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def build(
     claim(out)
     with locked(staging):
         stages: dict[str, Any] = {}
-        with _timed(stages, "curate"), engine.local(workers) as run:
+        with _timed(stages, "curate"), workers as run:
             curated = [
                 curate(one.source, one.folder, staging, parameters, salt=salt, run=run, progress=progress)
                 for one in chosen
@@ -119,9 +121,9 @@ def build(
             "reused_files": sum(one.reused_files for one in curated),
         }
         with _timed(stages, "decide"):
-            decisions = decide([one.source for one in chosen], staging, parameters, adjudicated)
+            decisions = decide([one.source for one in chosen], staging, parameters, adjudicated, progress)
         with _timed(stages, "pack"):
-            packed = pack(decisions.table, decisions.rejected, staging, out, parameters.seed, parameters.shards)
+            packed = pack(decisions, staging, out, parameters.seed, parameters.shards, progress)
         stages["pack"] |= asdict(packed)
     return summary(out, decisions.sources, parameters, salt, stages)
 

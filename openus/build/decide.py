@@ -1,7 +1,8 @@
 """decide: from staged tables to one verdict per frame. Table work; of pixels only the thumbnails.
 
-Order of the rules, each of which leaves a reason: `blank` and other quality (pretrain only) · in-clip selection ·
-held-out patients and relations · matches. Held-out frames are never dropped: there everything is a flag.
+Order of the rules, each of which leaves a reason: held-out patients and relations (`leakage`) · `blank`, other quality
+· in-clip selection · matches, among which `leakage` goes before all else. Held-out frames are never dropped: there
+everything is a flag.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openus import manifest, relations
-from openus.build.curate import Curated, curated, role_of
+from openus.build.curate import Curated, Progress, curated, role_of
 from openus.build.identity import key, namespaced
 from openus.build.staging import ITEMS, Segments
 from openus.dedup import cluster, fingerprint, search
@@ -46,7 +47,13 @@ class Decisions:
     sources: dict[str, dict[str, Any]]
 
 
-def decide(chosen: Sequence[Source], staging: Path, parameters: Params, adjudicated: Path | None = None) -> Decisions:
+def decide(
+    chosen: Sequence[Source],
+    staging: Path,
+    parameters: Params,
+    adjudicated: Path | None = None,
+    progress: Progress | None = None,
+) -> Decisions:
     """Decide on every staged frame of the `chosen` sources.
 
     Args:
@@ -74,7 +81,7 @@ def decide(chosen: Sequence[Source], staging: Path, parameters: Params, adjudica
     order = sorted(range(len(rows)), key=lambda i: rows[i]["key"])
     rows, thumbs = [rows[i] for i in order], [thumbs[i] for i in order]
     _rule_out(rows, parameters)
-    _match(rows, thumbs, parameters, _adjudications(adjudicated, rows))
+    _match(rows, thumbs, parameters, _adjudications(adjudicated, rows), progress)
     _follow_clips(rows)
     for row in rows:
         row["status"] = "kept" if row["drop_reason"] is None else "dropped"
@@ -192,14 +199,19 @@ def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> set[str]:
 
 
 def _match(
-    rows: list[dict[str, Any]], thumbs: list[bytes], parameters: Params, verdicts: Mapping[tuple[int, int], bool]
+    rows: list[dict[str, Any]],
+    thumbs: list[bytes],
+    parameters: Params,
+    verdicts: Mapping[tuple[int, int], bool],
+    progress: Progress | None,
 ) -> None:
     """Find matches among all but blank frames, which link nobody; set clusters, leakage and duplicates.
 
     Frames that selection dropped are searched too: a picture cut from a clip is then linked to its clip.
     """
     seen = [number for number, row in enumerate(rows) if row["quality"] != "blank"]
-    found = search.matches(_prints([rows[n] for n in seen], [thumbs[n] for n in seen]), None, parameters.dedup)
+    prints = _prints([rows[n] for n in seen], [thumbs[n] for n in seen])
+    found = search.matches(prints, None, parameters.dedup, progress)
     matches = cluster.adjudicate(
         (replace(match, i=seen[match.i], j=seen[match.j]) for match in found),
         [pair for pair, same in verdicts.items() if same],

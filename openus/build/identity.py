@@ -72,6 +72,11 @@ def is_placeholder(value: str) -> bool:
     return not plain.strip("0*?x^-_. ") or plain in _PLACEHOLDERS
 
 
+def _named(value: str | None) -> str | None:
+    """What a pattern found, None for a placeholder. Zeros are a number like any other there: `case000`."""
+    return None if value is None or (is_placeholder(value) and not value.isdigit()) else value.strip()
+
+
 def hashed(salt: Salt, *parts: str) -> str:
     """32 hex digits of the HMAC over `parts`, each with its length so that ("ab", "c") is not ("a", "bc")."""
     message = b"".join(f"{len(part.encode())}:".encode() + part.encode() for part in parts)
@@ -106,8 +111,9 @@ def ids(slug: str, item: Item, salt: Salt) -> Ids:
     patient, study, video = item.patient or None, item.study or None, item.video or None
     clip = item.id
     if is_own(slug):
+        patient, study = _named(patient), _named(study)
         study = study and hashed(salt, "study", patient or slug, study)
-        patient = patient and hashed(salt, "patient", "", patient.strip())
+        patient = patient and hashed(salt, "patient", "", patient)
         video = video and hashed(salt, "video", slug, video)
         clip = hashed(salt, "video", slug, clip)
     return Ids(namespaced(slug, patient), namespaced(slug, study), namespaced(slug, video), f"{slug}:{clip}")

@@ -7,19 +7,19 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openus import manifest
+from openus.build.curate import Progress
+from openus.build.decide import Decisions
 from openus.build.identity import is_own
 from openus.errors import CorpusError, UsageError
 from openus.params import ShardParams
 from openus.shards.write import Address, Sample, write_shards
-from openus.storage import sweep
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 ROLES = ("held-out", "pretrain")
+ASIDE = ".openus.part"
+"""Folder in OUT where a corpus is written before it takes its place."""
 
 NOT_IN_SAMPLE = frozenset(
     "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality raw_path raw_member "
@@ -38,7 +38,14 @@ class Packed:
     shard_bytes: int
 
 
-def pack(decisions: pa.Table, rejected: pa.Table, staging: Path, out: Path, seed: int, shards: ShardParams) -> Packed:
+def pack(
+    decisions: Decisions,
+    staging: Path,
+    out: Path,
+    seed: int,
+    shards: ShardParams,
+    progress: Progress | None = None,
+) -> Packed:
     """Write `out/shards/`, `out/manifest.parquet` and `out/rejected.parquet` from decided rows.
 
     The order within a role is a function of `seed` and the keys, so a sample does not move because others came or
@@ -46,9 +53,9 @@ def pack(decisions: pa.Table, rejected: pa.Table, staging: Path, out: Path, seed
 
     Raises CorpusError when staging lacks bytes that a decision points to.
     """
-    rows = decisions.to_pylist()
-    aside = out / ".shards.part"
-    sweep(out)
+    rows = decisions.table.to_pylist()
+    aside = out / ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
     folder = aside / "shards"
     folder.mkdir(parents=True)
     addresses: dict[str, Address] = {}
@@ -56,10 +63,13 @@ def pack(decisions: pa.Table, rejected: pa.Table, staging: Path, out: Path, seed
         for role in ROLES:
             kept = [row for row in rows if row["status"] == "kept" and row["role"] == role]
             kept.sort(key=lambda row: shuffled(seed, row["key"]))
+            before = len(addresses)
             for address in write_shards(
                 _samples(kept, staging), folder, role, max_samples=shards.max_samples, max_bytes=shards.max_bytes
             ):
                 addresses[address.key] = address
+                if progress:
+                    progress(f"packing {role}", len(addresses) - before, len(kept))
         written = sorted(folder.glob("*.tar"))
         shard_bytes = sum(path.stat().st_size for path in written)
         for row in rows:
@@ -67,14 +77,18 @@ def pack(decisions: pa.Table, rejected: pa.Table, staging: Path, out: Path, seed
                 row |= {"shard": found.shard, "offset": found.offset, "size": found.size}
             for name in ("staged_tar", "staged_offset", "staged_size", "extension"):
                 del row[name]
-        table = manifest.table(rows, manifest.COLUMNS, _text(decisions.schema.metadata))
-        (out / "manifest.parquet").unlink(missing_ok=True)
-        shutil.rmtree(out / "shards", ignore_errors=True)
-        folder.rename(out / "shards")
-    finally:
+        table = manifest.table(rows, manifest.COLUMNS, _text(decisions.table.schema.metadata))
+        manifest.write(decisions.rejected, aside / "rejected.parquet")
+        manifest.write(table, aside / "manifest.parquet")
+    except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
-    manifest.write(rejected, out / "rejected.parquet")
-    manifest.write(table, out / "manifest.parquet")
+        raise
+    # Everything is written; what follows renames. Killed here, the folder still shows by ASIDE whose it is.
+    (out / "manifest.parquet").unlink(missing_ok=True)
+    shutil.rmtree(out / "shards", ignore_errors=True)
+    for name in ("shards", "rejected.parquet", "manifest.parquet"):
+        (aside / name).rename(out / name)
+    aside.rmdir()
     return Packed(len(written), len(addresses), sum(a.size for a in addresses.values()), shard_bytes)
 
 
@@ -87,7 +101,7 @@ def claim(out: Path) -> None:
     """Make `out` ready to take a corpus. Raises UsageError when it is somebody else's folder."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", "Name a folder for the corpus.")
-    ours = (out / "build.json").exists() or (out / "manifest.parquet").exists() or (out / ".shards.part").exists()
+    ours = (out / "build.json").exists() or (out / "manifest.parquet").exists() or (out / ASIDE).exists()
     if (out / "shards").exists() and not ours:
         raise UsageError(f"{out} holds a folder `shards` that openus did not make.", "Name another folder.")
     out.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,10 @@ def _opened(path: Path, kind: str) -> Iterator[Image.Image]:
                 warnings.simplefilter("ignore")  # of sizes, which are checked next
                 image = Image.open(file, formats=[_PILLOW[kind]])
         except Image.DecompressionBombError as error:
-            raise DecodeError(f"{path.name}: {error}.", "Its header claims an impossible size.") from error
+            reason = str(error).partition(",")[0]
+            raise DecodeError(
+                f"{path.name} claims an impossible size: {reason}.", "Look where it comes from."
+            ) from error
         except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError) as error:
             raise DecodeError(f"{path.name}: its header is damaged.", "Fetch or copy it again.") from error
         with image:

@@ -30,7 +30,7 @@ _LEARN = 32
 """Descriptors a bucket that k-means learns from."""
 _ROUNDS = 8
 _QUERIES = 256
-"""Queries looked up at once with one bucket; sixteen times as many with several."""
+"""Queries looked up at once with one bucket; four times as many with several."""
 _BLOCK = 1 << 22
 """Products held at once: 16 MiB."""
 
@@ -80,7 +80,7 @@ def build_index(thumbs: NDArray[np.uint8], whole: Window, brute: int = BRUTE) ->
 
 def batch(index: Index) -> int:
     """How many queries are looked up at once."""
-    return _QUERIES if len(index.centres) == 1 else 16 * _QUERIES
+    return _QUERIES if len(index.centres) == 1 else 4 * _QUERIES
 
 
 def look_up(
@@ -100,17 +100,36 @@ def look_up(
     """
     described = describe(thumbs[start : start + batch(index)], every)
     vectors = described.reshape(-1, LENGTH)
+    wanted = _Wanted(least, count, start, described.shape[1], group)
     found = [
-        hits for bucket, asking in _probes(vectors, index) for hits in _scan(vectors, asking, index, bucket, least)
+        part for bucket, asking in _probes(vectors, index) for part in _scan(vectors, asking, index, bucket, wanted)
     ]
     asking, place, product = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
     window, query = np.divmod(asking, described.shape[1])
     hits = Hits(query + start, index.rows[place], window, product)
-    if group is not None:
-        of_query = group[hits.query]
-        apart = (hits.query != hits.stored) & ((of_query < 0) | (of_query != group[hits.stored]))
-        hits = hits.take(np.flatnonzero(apart))
-    return _best(hits, count)
+    return _best(hits.take(np.flatnonzero(wanted.apart(asking, hits.stored))), count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What counts as a hit: the product that it needs, how many a query, and that it is of another group.
+
+    start, queries: the batch of queries; query vector v belongs to row `start + v % queries`.
+    """
+
+    least: float
+    count: int
+    start: int
+    queries: int
+    group: NDArray[np.int64] | None
+
+    def apart(self, asking: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether query vectors and stored rows may match at all; the two broadcast."""
+        if self.group is None:
+            return np.ones(np.broadcast_shapes(asking.shape, rows.shape), dtype=bool)
+        query = asking % self.queries + self.start
+        of_query = self.group[query]
+        return np.asarray((query != rows) & ((of_query < 0) | (of_query != self.group[rows])), dtype=bool)
 
 
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -140,19 +159,34 @@ def _probes(vectors: NDArray[np.float32], index: Index) -> Iterator[tuple[int, N
 
 
 def _scan(
-    vectors: NDArray[np.float32], asking: NDArray[np.int64], index: Index, bucket: int, least: float
+    vectors: NDArray[np.float32], asking: NDArray[np.int64], index: Index, bucket: int, wanted: _Wanted
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
-    """(query vector, place in the index, product) of all that reach `least` in a bucket."""
+    """(query vector, place in the index, product) of what may be among the best of a query in a bucket."""
     first, last = int(index.starts[bucket]), int(index.starts[bucket + 1])
     for low in range(first, last, 4096):
-        stored = index.descriptors[low : min(low + 4096, last)]
+        high = min(low + 4096, last)
+        stored = index.descriptors[low:high]
         step = max(1, _BLOCK // len(stored))
         for start in range(0, len(asking), step):
             some = asking[start : start + step]
             products = vectors[some] @ stored.T
-            flat = np.flatnonzero(products >= least)
-            a, b = np.divmod(flat, len(stored))
+            flat = np.flatnonzero(products >= wanted.least)
+            if len(flat) > 2 * wanted.count * len(some):
+                flat = _crowded(products, wanted, wanted.apart(some[:, None], index.rows[None, low:high]))
+            a, b = np.divmod(flat, high - low)
             yield some[a], b + low, products.ravel()[flat]
+
+
+def _crowded(products: NDArray[np.float32], wanted: _Wanted, apart: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Flat places of the `wanted.count` best products of each query vector (and ties), which bounds the memory.
+
+    Nothing is lost: what is beaten by so many under its own best window is beaten by them for the query as a whole.
+    """
+    open_ = np.where(apart, products, -np.inf)
+    limit = np.float32(wanted.least)
+    if products.shape[1] > wanted.count:
+        limit = np.maximum(np.partition(open_, -wanted.count, axis=1)[:, -wanted.count, None], limit)
+    return np.flatnonzero(open_ >= limit)
 
 
 def _best(hits: Hits, count: int) -> Hits:

@@ -61,7 +61,13 @@ class Match:
     kind: Literal["exact", "near"]
 
 
-def matches(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Iterator[Match]:
+Progress = Callable[[str, int, int], None]
+"""Called with (what, pairs done, pairs in all)."""
+
+
+def matches(
+    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress | None = None
+) -> Iterator[Match]:
     """Pairs of `a` x `b`, or of `a` with itself when `b` is None, that show one picture, sorted by (i, j).
 
     A picture without structure (blank, one gray) matches nothing. Which pairs come does not depend on the order of the
@@ -74,7 +80,7 @@ def matches(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Ite
         yield from equal
         return
     known = set(exact)
-    near = (Match(i, j, score, "near") for i, j, score in _near(a, b, params) if (i, j) not in known)
+    near = (Match(i, j, score, "near") for i, j, score in _near(a, b, params, progress) if (i, j) not in known)
     yield from heapq.merge(equal, near, key=lambda match: (match.i, match.j))
 
 
@@ -90,7 +96,9 @@ def _exact(a: Fingerprints, b: Fingerprints | None) -> Iterator[tuple[int, int]]
             yield from ((i, j) for j in others)
 
 
-def _near(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Iterator[tuple[int, int, float]]:
+def _near(
+    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress | None
+) -> Iterator[tuple[int, int, float]]:
     """(i, j, score) of pairs whose aligned structure reaches the verdict, sorted."""
     every = windows()
     found = _candidates(a, b, every, params)
@@ -105,7 +113,9 @@ def _near(a: Fingerprints, b: Fingerprints | None, params: DedupParams) -> Itera
         scores = _scores(first_levels, second_levels, found, slice(int(bounds[0]), int(bounds[-1])), every)
         return bounds[:-1], np.maximum.reduceat(scores, bounds[:-1] - bounds[0]).astype(np.float64).round(3)
 
-    for places, best in _threaded(scored, range(0, len(begins) - 1, _PAIRS)):
+    for number, (places, best) in enumerate(_threaded(scored, range(0, len(begins) - 1, _PAIRS))):
+        if progress:
+            progress("comparing candidates", min((number + 1) * _PAIRS, len(begins) - 1), len(begins) - 1)
         for at, score in zip(places.tolist(), best.tolist(), strict=True):
             if score >= params.verdict:
                 yield int(found.i[at]), int(found.j[at]), score

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from openus import relations
 from openus.dedup import search
 from openus.errors import UsageError
-from openus.leakage.sides import Picture, Side
+from openus.leakage.sides import Picture, Progress, Side
 from openus.params import DedupParams
 
 KEY_COLUMNS = ("key", "id", "ID", "image", "filename", "Filename", "path", "raw_path")
@@ -32,6 +32,9 @@ class Leak:
     pretrain_key: str
     held_out_key: str | None
     detail: str
+    pretrain_path: str | None = None
+    held_out_path: str | None = None
+    """Where the raw files lie, relative to their source's folder, so that a person finds them."""
 
 
 @dataclass(slots=True)
@@ -60,7 +63,11 @@ class Findings:
 
 
 def check(
-    pretrain: Side, held_out: Side, params: DedupParams, adjudicated: Mapping[frozenset[str], bool] | None = None
+    pretrain: Side,
+    held_out: Side,
+    params: DedupParams,
+    adjudicated: Mapping[frozenset[str], bool] | None = None,
+    progress: Progress | None = None,
 ) -> Findings:
     """Everything of `pretrain` that stands in `held_out` by any rule, sorted by rule and key.
 
@@ -72,7 +79,7 @@ def check(
     """
     findings = Findings(len(pretrain.pictures), len(held_out.pictures), notes=[*pretrain.notes, *held_out.notes])
     verdicts = adjudicated or {}
-    for match in search.matches(pretrain.prints, held_out.prints, params):
+    for match in search.matches(pretrain.prints, held_out.prints, params, progress):
         a, b = pretrain.pictures[match.i].key, held_out.pictures[match.j].key
         if verdicts.get(frozenset((a, b)), True):
             findings.leaks.append(_pixel_leak(match, a, b))
@@ -84,9 +91,19 @@ def check(
                 findings.leaks.append(Leak("near", a, b, "a person has found them the same"))
     findings.leaks += _patients(pretrain, held_out, findings.notes)
     findings.leaks += _relations(pretrain, held_out)
+    _finish(findings, pretrain, held_out)
+    return findings
+
+
+def _finish(findings: Findings, pretrain: Side, held_out: Side) -> None:
+    """Sort the leaks by rule and keys, and add where the raw files lie."""
     order = {"pixel": 0, "near": 1, "patient": 2, "relation": 3}
     findings.leaks.sort(key=lambda leak: (order[leak.rule], leak.pretrain_key, leak.held_out_key or ""))
-    return findings
+    left, right = ({p.key: p.raw_path for p in side.pictures} for side in (pretrain, held_out))
+    findings.leaks = [
+        replace(leak, pretrain_path=left.get(leak.pretrain_key), held_out_path=right.get(leak.held_out_key or ""))
+        for leak in findings.leaks
+    ]
 
 
 def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
@@ -126,7 +143,13 @@ def _relations(pretrain: Side, held_out: Side) -> list[Leak]:
     return leaks
 
 
-def audit_split(corpus: Side, split: Path, params: DedupParams) -> Findings:
+def audit_split(
+    corpus: Side,
+    split: Path,
+    params: DedupParams,
+    adjudicated: Mapping[frozenset[str], bool] | None = None,
+    progress: Progress | None = None,
+) -> Findings:
     """The same rules within one corpus, between the parts that a split file makes of it.
 
     The file is a CSV with a column that names pictures (one of KEY_COLUMNS: sample key, path, or file name without
@@ -140,9 +163,10 @@ def audit_split(corpus: Side, split: Path, params: DedupParams) -> Findings:
     findings = Findings(len(rows), len(rows), notes=[*corpus.notes])
     if missing := len(corpus.pictures) - len(rows):
         findings.notes.append(f"{missing} pictures of the corpus stand in no part of {split.name}")
-    for match in search.matches(corpus.prints, None, params):
+    verdicts = adjudicated or {}
+    for match in search.matches(corpus.prints, None, params, progress):
         a, b = corpus.pictures[match.i].key, corpus.pictures[match.j].key
-        if a in part and b in part and part[a] != part[b]:
+        if a in part and b in part and part[a] != part[b] and verdicts.get(frozenset((a, b)), True):
             leak = _pixel_leak(match, a, b)
             findings.leaks.append(Leak(leak.rule, a, b, f"{part[a]} | {part[b]}: {leak.detail}"))
     first: dict[str, Picture] = {}
@@ -153,6 +177,7 @@ def audit_split(corpus: Side, split: Path, params: DedupParams) -> Findings:
             if part[other.key] != part[picture.key]:
                 detail = f"{part[other.key]} | {part[picture.key]}: patient {patient} is on both sides"
                 findings.leaks.append(Leak("patient", other.key, picture.key, detail))
+    _finish(findings, corpus, corpus)
     return findings
 
 

@@ -35,9 +35,9 @@ code { font-size: .85em; overflow-wrap: anywhere }
 {% if rows %}<table><tr><th>rule</th><th>pre-training</th><th>held out</th><th>why</th></tr>
 {% for leak, left, right in rows %}<tr><td>{{ leak.rule }}</td>
 <td>{% if left %}<img alt="" src="data:image/png;base64,{{ left }}"><br>{% endif %}
-<code>{{ leak.pretrain_key }}</code></td>
+<code>{{ leak.pretrain_key }}</code><br>{{ leak.pretrain_path or '' }}</td>
 <td>{% if right %}<img alt="" src="data:image/png;base64,{{ right }}"><br>{% endif %}
-<code>{{ leak.held_out_key or '' }}</code></td>
+<code>{{ leak.held_out_key or '' }}</code><br>{{ leak.held_out_path or '' }}</td>
 <td>{{ leak.detail }}</td></tr>
 {% endfor %}</table>{% endif %}
 {% if hidden %}<p>{{ hidden }} more findings are not drawn.</p>{% endif %}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from openus import manifest, media, normalise
 from openus.data import Pixels
 from openus.dedup import fingerprint
 from openus.dedup.search import Fingerprints
-from openus.errors import CorpusError, FileError, NotUltrasound, UsageError
-from openus.params import DecodeParams, NormaliseParams
+from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedium, UsageError
+from openus.params import Params
 from openus.pictures import pictures
 from openus.shards.read import samples
 from openus.storage import walk
 
-log = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,11 @@ class Side:
     def of_role(self, role: str) -> Side:
         """The pictures of that role; all of them when none has it (a corpus built for one side only)."""
         part = self.only(role)
-        return part if part.pictures else self
+        if not part.pictures:
+            return self
+        if left := len(self.pictures) - len(part.pictures):
+            part.notes.append(f"{left} pictures of {self.name} have another role than {role} and were not compared")
+        return part
 
     def only(self, role: str) -> Side:
         """The pictures of that role."""
@@ -65,85 +70,96 @@ class Side:
         )
 
 
-def read_side(path: Path) -> Side:
+def read_side(path: Path, parameters: Params, progress: Progress | None = None) -> Side:
     """Read and fingerprint everything under `path`.
 
     `path` is a manifest (its shards lie beside it), the folder of a corpus, a folder of WebDataset shards, or a
-    folder of pictures and clips (key: path relative to it, `#n` for frame n).
+    folder of pictures and clips (key: path relative to it, `#n` for frame n; normalised by `parameters` as a build
+    would).
 
-    Raises CorpusError when it is none of these, or when a shard is damaged: a gate that cannot see is shut.
+    Raises:
+        UsageError: there is nothing of the kind at `path`.
+        CorpusError: a shard or a picture is damaged, or shards that the manifest names are missing: a gate that
+            cannot see is shut.
     """
     if not path.exists():
         raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
     if path.name == "manifest.parquet" or path.suffix == ".parquet":
-        return _corpus(path)
+        return _corpus(path, progress)
     if (path / "manifest.parquet").exists():
-        return _corpus(path / "manifest.parquet")
+        return _corpus(path / "manifest.parquet", progress)
     if not path.is_dir():
         raise UsageError(f"{path} is neither a manifest nor a folder.", "Name manifest.parquet or a folder.")
     tars = sorted(path.glob("*.tar")) or sorted(path.glob("shards/*.tar"))
-    return _shards(str(path), tars, {}, None) if tars else _folder(path)
+    return _shards(str(path), tars, {}, None, progress) if tars else _folder(path, parameters, progress)
 
 
-def _corpus(path: Path) -> Side:
+def _corpus(path: Path, progress: Progress | None) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
-    names = [
-        n for n in ("key", "role", "source", "patient_id", "raw_path", "shard", "status") if n in table.column_names
-    ]
-    rows = {row["key"]: row for row in table.select(names).to_pylist()}
-    named = {row["shard"] for row in rows.values() if row.get("status") == "kept"}
-    for name in sorted(named - {f"shards/{tar.name}" for tar in tars}):
-        raise CorpusError(f"{path}: the shard {name} is not there.", "The gate reads the shards; bring them along.")
-    return _shards(str(path), tars, rows, manifest.salt_of(table))
+    columns = ("key", "role", "source", "patient_id", "raw_path", "shard", "status")
+    rows = {row["key"]: row for row in table.select([n for n in columns if n in table.column_names]).to_pylist()}
+    kept = {key for key, row in rows.items() if row.get("status") == "kept"}
+    side = _shards(str(path), tars, rows, manifest.salt_of(table), progress)
+    if unread := kept - {one.key for one in side.pictures}:
+        raise CorpusError(
+            f"{path}: {len(unread)} kept pictures are in no shard beside it, {min(unread)} among them.",
+            "The gate reads the shards: bring them along, and see what `openus verify` tells.",
+        )
+    return side
 
 
-def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None) -> Side:
+def _shards(
+    name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None, progress: Progress | None
+) -> Side:
     prints = _Prints()
     found: list[Picture] = []
-    for tar in tars:
+    for number, tar in enumerate(tars, start=1):
         for sample in samples(tar):
             pixels = _decoded(sample.picture)
             if pixels is None:
                 raise CorpusError(f"{tar.name}: {sample.key} does not decode.", "`openus verify` tells more.")
-            meta = sample.meta or {}
-            row = rows.get(sample.key, {})
-            known = {value for value in (meta.get("patient_id"), row.get("patient_id")) if value}
-            found.append(
-                Picture(
-                    sample.key,
-                    row.get("role") or meta.get("role"),
-                    row.get("source") or meta.get("source"),
-                    frozenset(known),
-                    row.get("raw_path") or meta.get("raw_path"),
-                )
-            )
+            found.append(_picture(sample.key, sample.meta or {}, rows.get(sample.key, {})))
             prints.add(pixels)
+        if progress:
+            progress("shards read", number, len(tars))
     return Side(name, found, prints.table(), salt)
 
 
-def _folder(root: Path) -> Side:
+def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Picture:
+    """What sample and row say together; of patients, either counts."""
+    role, source, path = (row.get(name) or meta.get(name) for name in ("role", "source", "raw_path"))
+    patients = frozenset(value for value in (meta.get("patient_id"), row.get("patient_id")) if value)
+    return Picture(key, role, source, patients, path)
+
+
+def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
     """Every picture and clip below `root`, normalised as a build would."""
     paths, unlisted = walk(root)
+    if unlisted:
+        raise CorpusError(f"{root}: the folder {unlisted[0][0]} could not be listed: {unlisted[0][1]}.", "Open it.")
     found: list[Picture] = []
     prints = _Prints()
-    notes = [f"the folder {folder} could not be listed: {reason}" for folder, reason in unlisted]
     for number, path in enumerate(paths):
         try:
             if media.sniff(root / path) is None:
                 continue
-            for decoded, normalised in pictures(root / path, DecodeParams(), NormaliseParams()):
+            for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
                 key = path if decoded.index is None else f"{path}#{decoded.index}"
                 found.append(Picture(key, raw_path=path))
                 prints.add(normalised.pixels, group=number)
-        except NotUltrasound:
+        except (NotUltrasound, UnsupportedMedium):
             continue
         except FileError as error:
-            notes.append(f"{path} could not be read: {error.message}")
+            raise CorpusError(
+                f"{root}: {error.message}", "A gate that cannot see is shut: mend or remove it."
+            ) from error
+        if progress:
+            progress(f"files of {root.name} read", number + 1, len(paths))
     if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
-    return Side(str(root), found, prints.table(), notes=notes)
+    return Side(str(root), found, prints.table())
 
 
 def _decoded(content: bytes) -> Pixels | None:
@@ -180,13 +196,13 @@ class _Prints:
         return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.array(self.group, np.int64))
 
 
-def sides(pretrain: Path, held_out: Path) -> tuple[Side, Side]:
+def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress | None = None) -> tuple[Side, Side]:
     """Both sides. Each is narrowed to the pictures of its own role where a corpus says roles; one corpus named twice
-    is parted by them, and then either part may be empty.
+    is parted by them, and then either part may be empty. `notes` say what was left out.
     """
-    left = read_side(pretrain)
+    left = read_side(pretrain, parameters, progress)
     if pretrain.resolve() != held_out.resolve():
-        return left.of_role("pretrain"), read_side(held_out).of_role("held-out")
+        return left.of_role("pretrain"), read_side(held_out, parameters, progress).of_role("held-out")
     parts = left.only("pretrain"), left.only("held-out")
     for part, what in zip(parts, ("is trained on", "is held out"), strict=True):
         if not part.pictures:

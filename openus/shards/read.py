@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ def samples(shard: Path) -> Iterator[StoredSample]:
     key, extension, picture, offset = "", "", b"", 0
     meta: dict[str, Any] | None = None
     seen = False
+    if not _has_end(shard):
+        raise CorpusError(f"{shard.name} is cut off: a tar ends with two empty blocks.", "Build the corpus again.")
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
@@ -69,3 +72,15 @@ def samples(shard: Path) -> Iterator[StoredSample]:
         raise CorpusError(f"{shard.name} is no whole shard: {error}.", "Build the corpus again.") from error
     if seen:
         yield StoredSample(key, extension, picture, meta, offset)
+
+
+def _has_end(shard: Path) -> bool:
+    """True when the archive ends as tar says. Cut between two members it would else read as whole."""
+    try:
+        with shard.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < 2 * tarfile.BLOCKSIZE:
+                return False
+            file.seek(-2 * tarfile.BLOCKSIZE, os.SEEK_END)
+            return not any(file.read())
+    except OSError as error:
+        raise CorpusError(f"{shard}: {error.strerror or error}.", "Build the corpus again.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Verdict:
         return not self.faults
 
 
-def verify(corpus: Path) -> Verdict:
+def verify(corpus: Path, progress: Callable[[str, int, int], None] | None = None) -> Verdict:
     """Read every shard of `corpus` against `manifest.parquet`: checksums, counts, addresses, decodability.
 
     Raises CorpusError when there is no readable manifest.
@@ -65,7 +66,8 @@ def verify(corpus: Path) -> Verdict:
     faults += [Fault(name, None, "no row of the manifest names it") for name in sorted(found - expected)]
     count = 0
     unseen = {key for key, row in kept.items() if row["shard"] in found}
-    for name in sorted(expected & found):
+    both = sorted(expected & found)
+    for number, name in enumerate(both, start=1):
         try:
             for sample in samples(corpus / name):
                 count += 1
@@ -73,6 +75,8 @@ def verify(corpus: Path) -> Verdict:
                 unseen.discard(sample.key)
         except CorpusError as error:
             faults.append(Fault(name, None, error.message))
+        if progress:
+            progress("shards read", number, len(both))
     faults += [Fault(str(kept[key]["shard"]), key, "the shard does not hold it") for key in sorted(unseen)]
     return Verdict(shards=len(found), samples=count, faults=tuple(faults))
 

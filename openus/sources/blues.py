@@ -55,6 +55,7 @@ CARD = Card(
             sha256="5a67c755fde8b447aaea6292046cf8b4b47bf0c1b7d5bd9820491ce586bf2e4a",
         ),
     ),
+    size_bytes=73_064_643,
     expected_images=362,
     expected_patients=63,
     citation=r"""@article{wiedemann2025covid,

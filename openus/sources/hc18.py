@@ -55,6 +55,7 @@ CARD = Card(
             sha256="215970c7334fcb3794c88d39cbe33fe334f4323cbce8cddeeda04aa5c0faf227",
         ),
     ),
+    size_bytes=176_488_085,
     expected_images=1334,
     expected_patients=551,
     citation=r"""@article{vandenHeuvel2018hc18,

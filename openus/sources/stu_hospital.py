@@ -34,6 +34,7 @@ CARD = Card(
         },
         steps=("Fetch the archive of commit ba4a898; it unpacks to STU-Hospital-<ref>/Hospital/.",),
     ),
+    size_bytes=584_448,
     expected_images=42,
     citation=r"""@article{zhuang2019rdau,
   title={An RDAU-NET model for lesion segmentation in breast ultrasound images},
