@@ -192,6 +192,35 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(sample: Path, corpu
     assert not [path for path in walk(tmp_path)[0] if path.endswith(".part")]
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_pack_killed_between_its_renames_goes_on(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
+) -> None:
+    words = ["build-shards", "hc18", "--root", sample, "--out", tmp_path / "o"]
+    rename, done = Path.rename, []
+
+    class Killed(BaseException):
+        pass
+
+    def dying(self: Path, target: Path) -> Path:
+        if self.parent.name == ".openus.part":
+            if len(done) == renamed:
+                raise Killed
+            done.append(self.name)
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", dying)
+        with pytest.raises(Killed):
+            openus(*words)
+    assert not (tmp_path / "o" / "manifest.parquet").exists()
+    assert openus(*words).exit_code == 0
+    assert openus("verify", tmp_path / "o").exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
+        "build.json", "manifest.parquet", "rejected.parquet", "shards",
+    ]  # fmt: skip
+
+
 def test_another_source_costs_only_itself_and_out_holds_the_last_command(sample: Path, tmp_path: Path) -> None:
     words = ["build-shards", "--root", sample, "--out", tmp_path / "o", "--json"]
     assert openus(*words, "busi").json["stages"]["curate"]["decoded_files"] == 12

@@ -51,6 +51,16 @@ def test_one_patient_in_two_own_archives_is_one_patient() -> None:
     assert one.clip != two.clip and "b.png" not in one.clip
 
 
+@pytest.mark.parametrize("word", ["unknown", "Anon", "none", "xxx", "-"])
+def test_a_placeholder_in_a_folder_name_is_no_patient(word: str) -> None:
+    ids = identity.ids("local-a", Item(id="x", path="x", patient=word, study=word), SALT)
+    assert (ids.patient, ids.study) == (None, None)
+
+
+def test_a_number_of_zeros_in_a_folder_name_is_a_patient() -> None:
+    assert identity.ids("local-a", Item(id="x", path="x", patient="000000"), SALT).patient is not None
+
+
 def test_header_and_pattern_give_the_same_patient_the_same_id() -> None:
     header, _ = identity.header_ids(Header(patient="4711"), SALT)
     item = identity.ids("local-a", Item(id="x", path="x", patient="4711"), SALT)

@@ -163,6 +163,31 @@ def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path
     assert all(by_key[leak["pretrain_key"]] == by_key[leak["held_out_key"]] for leak in found["leaks"])
 
 
+def test_a_persons_word_counts_in_an_audit_too(sample: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "busi", "--root", sample, "--params", _keep_all(tmp_path)]
+    assert openus(*words, "--out", tmp_path / "o").exit_code == 0
+    rows = {
+        f"busi/{row['raw_path']}": row["key"] for row in manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    }
+    (a, b), *_ = PLANTED.near
+    others = [key for path, key in sorted(rows.items()) if path not in (a, *(q for p in PLANTED.exact for q in p))]
+    split = tmp_path / "split.csv"
+    split.write_text(f"key,split\n{rows[a]},one\n" + "".join(f"{key},two\n" for key in others))
+    code, found = check("--pretrain", tmp_path / "o", "--split", split)
+    assert code == 1 and {frozenset((leak["pretrain_key"], leak["held_out_key"])) for leak in found["leaks"]} == {
+        frozenset((rows[a], rows[b]))
+    }
+    judged = tmp_path / "judged.csv"
+    judged.write_text(f"a,b,verdict\n{rows[a]},{rows[b]},different\n")
+    assert check("--pretrain", tmp_path / "o", "--split", split, "--adjudicated", judged)[0] == 0
+
+
+def _keep_all(folder: Path) -> Path:
+    """Parameters under which near-duplicates stay: all of busi is held out."""
+    (folder / "keep.yaml").write_text("held_out: [busi]")
+    return folder / "keep.yaml"
+
+
 def test_the_page_shows_pairs_and_escapes_names(sample: Path, tmp_path: Path) -> None:
     images = sample / "bus-bra" / "BUSBRA" / "Images"
     (tmp_path / "mine").mkdir()
@@ -197,6 +222,37 @@ def test_a_persons_word_opens_and_shuts_the_gate(leaky: Path, tmp_path: Path) ->
 def test_wrong_use_is_said(tmp_path: Path, words: list[str], code: int) -> None:
     ran = openus("check-leakage", *(word.format(tmp=tmp_path) for word in words))
     assert ran.exit_code == code and ran.stderr.startswith(("openus: ", "Usage"))
+
+
+def test_a_shard_cut_between_two_members_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:
+    import tarfile
+
+    shutil.copytree(corpus, tmp_path / "o")
+    shard = next((tmp_path / "o" / "shards").glob("held-out-*.tar"))
+    with tarfile.open(shard) as tar:
+        third = tar.getmembers()[2].offset
+    shard.write_bytes(shard.read_bytes()[:third])  # one whole sample, then nothing: tar itself sees no fault
+    ran = openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")
+    assert ran.exit_code == 1 and "cut off" in ran.stderr
+    with shard.open("ab") as file:
+        file.write(b"\0" * 1024)  # and with a proper end, but most of its samples gone
+    ran = openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")
+    assert ran.exit_code == 1 and "29 kept pictures" in ran.stderr
+
+
+def test_a_picture_that_cannot_be_read_shuts_the_gate(sample: Path, tmp_path: Path) -> None:
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    (tmp_path / "mine").mkdir()
+    picture = (images / "bus_0003-s.png").read_bytes()
+    (tmp_path / "mine" / "cut.png").write_bytes(picture[: len(picture) // 2])
+    ran = openus("check-leakage", "--pretrain", images, "--held-out", tmp_path / "mine")
+    assert ran.exit_code == 1 and "cut.png" in ran.stderr
+
+
+def test_what_is_not_compared_is_said(corpus: Path, sample: Path) -> None:
+    code, found = check("--pretrain", sample / "hc18", "--held-out", corpus)
+    assert code == 0 and found["held_out"] == 30
+    assert any("were not compared" in note for note in found["notes"])
 
 
 def test_a_damaged_shard_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:

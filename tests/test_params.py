@@ -26,6 +26,12 @@ def test_defaults_come_from_nothing(tmp_path: Path) -> None:
         ({"local": {"a": {"rolle": "pretrain"}}}, "local.a.rolle"),
         ({"local": {"a": {"role": "test"}}}, "local.a.role"),
         ({"seed": "many"}, "seed"),
+        ({"shards": {"max_samples": 0}}, "shards.max_samples"),
+        ({"normalise": {"longest_side": 0}}, "normalise.longest_side"),
+        ({"normalise": {"jpeg_quality": 900}}, "normalise.jpeg_quality"),
+        ({"select": {"max_per_clip": -3}}, "select.max_per_clip"),
+        ({"dedup": {"verdict": 1.5}}, "dedup.verdict"),
+        ({"decode": {"timeout_s": 0}}, "decode.timeout_s"),
     ],
 )
 def test_what_does_not_fit_is_named_by_its_path(value: dict, path: str) -> None:

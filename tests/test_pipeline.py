@@ -1,0 +1,76 @@
+"""`dvc repro` from a clean checkout: runs to the end offline, re-runs only what changed, stops on a leak."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOMS = [".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", "params.yaml", "openus", "pipelines", "manifests"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the pipeline needs, as a repository of its own."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ROOMS:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(REPOSITORY / name, target)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+def dvc(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """DVC of this environment, with nothing of the network in reach of its own doing."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "dvc", *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=280
+    )
+
+
+def ran(output: str) -> set[str]:
+    """Names of the stages that a repro ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    file = folder / "params.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_chain_runs_repeats_nothing_and_stops_on_a_leak(checkout: Path) -> None:
+    first = dvc(checkout, "repro")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert {"sample", "raw", "curate@busi", "curate-local@ward", "dedup", "shards", "gate", "counts"} <= ran(
+        first.stdout
+    )
+    assert json.loads((checkout / "results" / "gate.json").read_text())["pixel"] == 0
+    assert "| local-ward |" in (checkout / "results" / "counts.md").read_text()
+    assert (checkout / "results" / "contact_sheet.png").stat().st_size > 50_000
+    metrics = dvc(checkout, "metrics", "show", "--json")
+    assert metrics.returncode == 0 and "results/shards.json" in metrics.stdout
+
+    assert ran(dvc(checkout, "repro").stdout) == {"raw"}
+
+    change(checkout, "  busi: {}", "  busi: {normalise: {longest_side: 128}}")
+    assert ran(dvc(checkout, "repro").stdout) == {"raw", "curate@busi", "dedup", "shards", "gate", "counts"}
+
+    change(checkout, "leakage: {drop: true}", "leakage: {drop: false}")
+    leaky = dvc(checkout, "repro")
+    assert leaky.returncode != 0 and "The leakage gate is shut" in leaky.stderr
+    assert "counts" not in ran(leaky.stdout)
