@@ -160,6 +160,9 @@ def build_shards(
     chosen, unknown = build.choose(root, slugs, own, parameters)
     for name in unknown:
         click.echo(f"openus: {root}/{name} names no source and is left out (yours? --local NAME=PATH).", err=True)
+    for name in own:
+        if name not in parameters.local:
+            click.echo(f"openus: no block `local.{name}` in the parameters: the defaults describe it.", err=True)
     salt = build.salt_from()
     if salt.is_default and own:
         click.echo(

@@ -196,6 +196,7 @@ def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, A
         "id": item.id, "path": item.path, "member": item.member, "unit": None, "raw_sha256": None,
         "patient_id": names.patient, "study_id": names.study, "video_id": names.video, "clip_id": names.clip,
         "label": item.label, "view": item.view, "split": item.split, "anatomy": item.anatomy or source.card.anatomy,
+        "masks": json.dumps(item.masks, ensure_ascii=False) if item.masks else None,
         "spacing_mm_x": item.spacing_mm[0], "spacing_mm_y": item.spacing_mm[1],
         "licence": terms.name, "commercial_use": terms.commercial_use, "redistribution": terms.redistribution,
         "raw_size": None, "raw_mtime_ns": None, "stage": None, "error": None, "message": None,

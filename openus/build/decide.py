@@ -136,7 +136,7 @@ _COPIED = (
     "frame_index medium orig_width orig_height width height channels crop_x crop_y crop_w crop_h sector_kind has_text "
     "quality pixel_sha256 phash selection extension sha256"
 ).split()
-_OF_ITEM = "raw_sha256 label view split licence commercial_use redistribution".split()
+_OF_ITEM = "raw_sha256 masks label view split licence commercial_use redistribution".split()
 
 
 def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:

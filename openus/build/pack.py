@@ -23,9 +23,9 @@ ASIDE = ".openus.part"
 
 NOT_IN_SAMPLE = frozenset(
     "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality raw_path raw_member "
-    "staged_tar staged_offset staged_size extension".split()
+    "masks staged_tar staged_offset staged_size extension".split()
 )
-"""Columns that a sample's JSON leaves to the manifest; `raw_path` and `raw_member` are added for published sources."""
+"""Columns that a sample's JSON leaves to the manifest; paths are added for published sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def sample_meta(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the JSON beside a picture says: who, what, whence and under which terms; no path of an own archive."""
     meta = {name: value for name, value in row.items() if name not in NOT_IN_SAMPLE}
     if not is_own(row["source"]):
-        meta |= {"raw_path": row["raw_path"], "raw_member": row["raw_member"]}
+        meta |= {name: row[name] for name in ("raw_path", "raw_member", "masks")}
     return meta
 
 

@@ -83,6 +83,7 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("view", "string", ""),
     ("split", "string", ""),
     ("anatomy", "string", ""),
+    ("masks", "string", "JSON list of paths."),
     ("spacing_mm_x", "float64", "Of the source's own table; goes before the file's."),
     ("spacing_mm_y", "float64", ""),
     ("licence", "string", ""),
