@@ -143,10 +143,11 @@ def _random_thumbs(n: int) -> np.ndarray:
     return np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in base])
 
 
-def test_candidates_equal_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("similarity", [0.4, -1.0])
+def test_candidates_equal_brute_force(similarity: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_QUERIES", 7)
     monkeypatch.setattr(candidates, "_BLOCK", 1000)
-    thumbs, every, least = _random_thumbs(90), windows(), product_of(0.4)
+    thumbs, every, least = _random_thumbs(90), windows(), product_of(similarity)
     group = np.arange(90) // 3
     described = describe(thumbs, every)
     products = np.einsum("wnd,md->nwm", described, described[0])
