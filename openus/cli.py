@@ -40,7 +40,10 @@ class Command(click.Command):
         except Exception as error:
             if ctx.find_root().params.get("debug"):
                 raise
-            click.echo(f"openus: {type(error).__name__}: {error} This is unexpected: run it with --debug.", err=True)
+            click.echo(
+                f"openus: {type(error).__name__}: {error} This is unexpected: `openus --debug COMMAND …` shows where.",
+                err=True,
+            )
             ctx.exit(1)
 
 
@@ -146,6 +149,7 @@ def build_shards(
     Without SLUG every known source below --root is taken. Resumes: what was decoded before is not decoded again.
     """
     import os
+    import signal
     from dataclasses import replace
 
     from openus import build, terminal
@@ -157,6 +161,8 @@ def build_shards(
         parameters = replace(parameters, seed=seed)
     if root is None and not own:
         raise UsageError("There is nothing to build from.", "Name a folder with --root or --local NAME=PATH.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's stop: commit, then end
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - `resolve` would follow a link that is OUT
     chosen, unknown = build.choose(root, slugs, own, parameters)
     for name in unknown:
         click.echo(f"openus: {root}/{name} names no source and is left out (yours? --local NAME=PATH).", err=True)

@@ -77,6 +77,20 @@ REJECTED: tuple[tuple[str, str, str], ...] = (
 )
 
 
+NOT_IN_SAMPLE = frozenset(
+    "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality".split()
+)
+"""Columns that the JSON of a sample leaves to the manifest."""
+PATHS = frozenset(("raw_path", "raw_member", "masks"))
+"""Columns that the JSON of a sample has for published sources only."""
+
+
+def sample_meta(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON beside a picture says: who, what, whence and under which terms; no path of an own archive."""
+    hidden = NOT_IN_SAMPLE | PATHS if str(row["source"]).startswith("local-") else NOT_IN_SAMPLE
+    return {name: row[name] for name, _, _ in COLUMNS if name not in hidden}
+
+
 def schema(columns: Iterable[tuple[str, str, str]] = COLUMNS, metadata: Mapping[str, str] | None = None) -> pa.Schema:
     """The pyarrow schema; each field's metadata holds its `meaning`."""
     import pyarrow as pa

@@ -34,7 +34,7 @@ class DecodeParams:
     """Largest rows × columns of one frame; more is rejected before any pixel is allocated."""
     max_frames: Count = 100_000
     """Most frames of one file."""
-    timeout_s: Annotated[float, Gt(0)] = 600.0
+    timeout_s: Annotated[float, Gt(0), Le(7 * 86_400)] = 600.0
     """Wall-clock limit of one file; a file that takes longer is rejected and tried again by the next run."""
 
 

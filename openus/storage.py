@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,9 @@ from openus.errors import CorpusError, UnreadableFile
 def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """Every regular file below `root`, as sorted relative paths with `/`, and the folders that could not be listed.
 
-    Returns (paths, [(folder, reason)…]). Links to folders are not followed (they may lead in circles); links to
-    files count as the files they lead to. Sorting is by code point, so it is the same everywhere.
+    Returns (paths, [(folder, reason)…]). Links to folders are not followed (they may lead in circles) but named; links
+    to files count as the files they lead to. Pipes, sockets and devices are no files. Sorting is by code point, so it
+    is the same everywhere.
     """
     paths: list[str] = []
     unlisted: list[tuple[str, str]] = []
@@ -31,13 +33,30 @@ def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
         folder = Path(error.filename).relative_to(root).as_posix() if error.filename else "."
         unlisted.append((folder, error.strerror or str(error)))
 
-    for folder, _, names in os.walk(root, onerror=failed):
+    for folder, folders, names in os.walk(root, onerror=failed):
         base = Path(folder).relative_to(root)
-        for name in names:
-            full = Path(folder) / name
-            if full.is_file() or not full.exists():  # a dangling link is a file that cannot be read
-                paths.append((base / name).as_posix())
+        for name in folders:
+            if (Path(folder) / name).is_symlink():
+                unlisted.append(((base / name).as_posix(), "it is a link, and links to folders are not followed"))
+        paths += [(base / name).as_posix() for name in names if _counts(Path(folder) / name)]
     return sorted(paths), sorted(unlisted)
+
+
+def _counts(path: Path) -> bool:
+    """True for a regular file, and for what cannot be looked at: the reader finds out and says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def printable(name: str) -> str:
+    """A file name that Parquet, JSON and a terminal can hold: bytes that are no UTF-8 become `\\xNN`.
+
+    >>> printable("caf\\udce9.png")
+    'caf\\\\xe9.png'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def sha256_file(path: Path) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from openus import manifest
 from openus.build import decide
+from openus.dedup.adjudicate import adjudications
 from pipelines.settings import load, write_json
 
 ADJUDICATED = Path("manifests/adjudicated.csv")
@@ -11,7 +12,8 @@ OUT = Path("results/decisions")
 
 if __name__ == "__main__":
     settings = load()
-    found = decide([settings.source(slug) for slug in settings.slugs], settings.staging, settings.params, ADJUDICATED)
+    verdicts = adjudications(ADJUDICATED)
+    found = decide([settings.source(slug) for slug in settings.slugs], settings.staging, settings.params, verdicts)
     manifest.write(found.table, OUT / "decisions.parquet")
     manifest.write(found.rejected, OUT / "rejected.parquet")
     write_json(OUT / "counts.json", found.sources)

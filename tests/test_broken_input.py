@@ -134,3 +134,69 @@ def test_an_unlistable_folder_is_one_row(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     (row,) = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
     assert (row["path"], row["stage"], row["error"]) == ("locked", "list", "UnreadableFile")
+
+
+def test_names_that_are_no_utf8_and_names_that_look_alike(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    pictures = [cv2.imencode(".png", np.rot90(PICTURE, turns))[1].tobytes() for turns in range(3)]
+    for name, content in zip((b"bad\xff.png", "é.png".encode(), "e\u0301.png".encode()), pictures, strict=True):
+        (raw / os.fsdecode(name)).write_bytes(content)
+    (raw / os.fsdecode(b"empty\xfe.dcm")).touch()
+    ran = openus("build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o")
+    assert ran.exit_code == 0, ran.stderr
+    rejected = {row["path"]: row["error"] for row in manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()}
+    assert rejected == {"empty\\xfe.dcm": "DecodeError", "é.png": "NameClash"}
+    assert openus("verify", tmp_path / "o").exit_code == 0
+    assert openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", raw, "--json").json["ok"] is False
+
+
+def test_a_folder_that_may_be_listed_but_not_entered(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / "shut").mkdir(parents=True)
+    for name in ("shut/a.png", "b.png"):
+        (raw / name).write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    (raw / "shut").chmod(0o444)
+    words = [sys.executable, "-m", "openus.cli", "build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o"]
+    ran = subprocess.run(
+        words, preexec_fn=without_root_powers, capture_output=True, text=True, timeout=280, check=False
+    )
+    (raw / "shut").chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    (row,) = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
+    assert (row["path"], row["error"]) == ("shut/a.png", "UnreadableFile")
+
+
+def test_pipes_links_and_overlaps(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.png").write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    os.mkfifo(raw / "pipe.png")
+    (raw / "again").symlink_to(raw)
+    assert openus("build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o").exit_code == 0
+    (row,) = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
+    assert row["path"] == "again" and "link" in row["message"]
+    for out, staging in (
+        (raw / "o", tmp_path / "s"),
+        (tmp_path / "o", tmp_path / "o" / "shards"),
+        (tmp_path / "p", raw),
+    ):
+        ran = openus("build-shards", "--local", f"mine={raw}", "--out", out, "--staging", staging)
+        assert ran.exit_code == 2 and "lies in" in ran.stderr
+
+
+def test_damaged_staging_is_decoded_again(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.png").write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    words = ["build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o", "--json"]
+    openus(*words)
+    shard = (tmp_path / "o" / "shards" / "pretrain-000000.tar").read_bytes()
+    staging = tmp_path / "o.staging" / "local-mine"
+    for damage in ("segment-*.tar", "segment-*.parquet", "items.parquet"):
+        (path,) = staging.glob(damage)
+        path.write_bytes(path.read_bytes()[:100])
+        again = openus(*words)
+        assert again.exit_code == 0, again.stderr
+        assert again.json["stages"]["curate"]["decoded_files"] == (0 if damage == "items.parquet" else 1)
+        assert (tmp_path / "o" / "shards" / "pretrain-000000.tar").read_bytes() == shard

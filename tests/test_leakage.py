@@ -250,9 +250,44 @@ def test_a_picture_that_cannot_be_read_shuts_the_gate(sample: Path, tmp_path: Pa
 
 
 def test_what_is_not_compared_is_said(corpus: Path, sample: Path) -> None:
-    code, found = check("--pretrain", sample / "hc18", "--held-out", corpus)
-    assert code == 0 and found["held_out"] == 30
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    code, found = check("--pretrain", corpus, "--held-out", images)  # the corpus holds bus-bra, but held out
+    assert (code, found["held_out"]) == (0, 30)
     assert any("were not compared" in note for note in found["notes"])
+    code, found = check("--pretrain", sample / "hc18", "--held-out", corpus)  # of the held-out side everything counts
+    assert code == 1 and len({leak["pretrain_key"] for leak in found["leaks"]}) == 8
+
+
+def test_one_corpus_by_two_names_is_one_corpus(corpus: Path) -> None:
+    code, found = check("--pretrain", corpus / "manifest.parquet", "--held-out", corpus)
+    assert (code, found["held_out"]) == (0, 30)
+
+
+def test_pictures_without_roles_named_twice_are_wrong_use(sample: Path) -> None:
+    ran = openus("check-leakage", "--pretrain", sample / "hc18", "--held-out", sample / "hc18")
+    assert ran.exit_code == 2 and "no roles" in ran.stderr
+
+
+def test_shards_that_cannot_be_seen_shut_the_gate(sample: Path, tmp_path: Path) -> None:
+    import tarfile
+
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    for name, inside in (("dotted", "a.image.png"), ("other", "a.xyz"), ("empty", None)):
+        (tmp_path / name).mkdir()
+        with tarfile.open(tmp_path / name / "x.tar", "w") as tar:
+            if inside:
+                tar.add(images / "bus_0003-s.png", inside)
+    assert openus("check-leakage", "--pretrain", tmp_path / "dotted", "--held-out", images).exit_code == 1
+    for name, said in (("other", "no picture of a kind"), ("empty", "hold no picture")):
+        ran = openus("check-leakage", "--pretrain", tmp_path / name, "--held-out", images)
+        assert ran.exit_code == 1 and said in ran.stderr
+
+
+def test_a_picture_in_two_parts_of_a_split_leaks(sample: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split.csv"
+    split.write_text("key,split\n000_HC,train\n000_HC,test\n")
+    code, found = check("--pretrain", sample / "hc18" / "training_set", "--split", split)
+    assert code == 1 and found["leaks"][0]["detail"] == "it stands in the parts test, train"
 
 
 def test_a_damaged_shard_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:

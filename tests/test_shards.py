@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,23 +27,35 @@ def _picture(seed: int, rows: int = 20, columns: int = 30) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+def _row(number: int) -> dict[str, Any]:
+    key = f"busi-{number:016x}-000000"
+    given = {
+        "key": key,
+        "source": "busi",
+        "role": "pretrain",
+        "status": "kept",
+        "width": 30,
+        "height": 20,
+        "channels": 1,
+    }
+    (row,) = manifest.table([given]).to_pylist()
+    return dict(row)
+
+
 def _samples(count: int) -> list[Sample]:
-    return [Sample(f"busi-{n:016x}-000000", "png", _picture(n), {"key": f"busi-{n:016x}-000000", "source": "busi"})
-            for n in range(count)]  # fmt: skip
+    rows = [_row(number) for number in range(count)]
+    return [Sample(row["key"], "png", _picture(n), manifest.sample_meta(row)) for n, row in enumerate(rows)]
 
 
 def _corpus(folder: Path, count: int = 5) -> Path:
-    rows = []
+    rows = {row["key"]: row for row in map(_row, range(count))}
     written = {s.key: s for s in _samples(count)}
     for address in write_shards(written.values(), folder / "shards", "pretrain", max_samples=2, max_bytes=10**9):
-        picture = written[address.key].picture
-        rows.append(
-            {"key": address.key, "source": "busi", "role": "pretrain", "status": "kept", "shard": address.shard}
-            | {"offset": address.offset, "size": address.size, "sha256": hashlib.sha256(picture).hexdigest()}
-            | {"width": 30, "height": 20, "channels": 1}
-        )
-    rows.append({"key": "busi-dropped-000000", "source": "busi", "role": "pretrain", "status": "dropped"})
-    manifest.write(manifest.table(rows), folder / "manifest.parquet")
+        digest = hashlib.sha256(written[address.key].picture).hexdigest()
+        found = {"shard": address.shard, "offset": address.offset, "size": address.size, "sha256": digest}
+        rows[address.key] |= found
+    dropped = {"key": "busi-dropped-000000", "source": "busi", "role": "pretrain", "status": "dropped"}
+    manifest.write(manifest.table([*rows.values(), dropped]), folder / "manifest.parquet")
     return folder
 
 
@@ -112,6 +125,13 @@ def test_verify_sees_a_flipped_bit(tmp_path: Path) -> None:
     assert not verdict.ok
     assert {fault.shard for fault in verdict.faults} == {"shards/pretrain-000001.tar"}
     assert any("checksum" in fault.error for fault in verdict.faults)
+
+
+def test_verify_sees_altered_json(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    shard = corpus / "shards" / "pretrain-000000.tar"
+    shard.write_bytes(shard.read_bytes().replace(b'"role":"pretrain"', b'"role":"held-out"'))
+    assert {fault.error for fault in verify(corpus).faults} == {"its JSON says another role than the manifest"}
 
 
 @pytest.mark.parametrize("cut", [100, 700, 1600])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from openus.build.decide import Decisions, decide
 from openus.build.identity import Salt, is_own, salt_from
 from openus.build.pack import Packed, claim, pack
 from openus.build.staging import locked
+from openus.dedup.adjudicate import adjudications
 from openus.engine import Run
 from openus.errors import CorpusError, ParamsError, UsageError
 from openus.params import LocalParams, Params, to_mapping
@@ -35,6 +37,8 @@ __all__ = [
     "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide", "is_own",
     "pack", "salt_from", "summary",
 ]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def choose(
     chosen: list[Chosen] = []
     unknown: list[str] = []
     known = sources.slugs()
-    if root is not None and not root.is_dir():
+    if root is not None and not _is_folder(root):
         raise UsageError(f"There is no folder {root}.", "Name the folder that holds <slug>/ with --root.")
     if root is None and slugs:
         raise UsageError("A source needs --root.", "Name the folder that holds <slug>/.")
@@ -72,7 +76,7 @@ def choose(
         for slug in dict.fromkeys(slugs):
             source = sources.load(slug)
             folder = (root or Path()) / slug
-            if not folder.is_dir():
+            if not _is_folder(folder):
                 raise CorpusError(f"{slug}: there is no folder {folder}.", f"`openus info {slug}` says how to get it.")
             chosen.append(Chosen(source, folder))
     elif root is not None:
@@ -82,13 +86,26 @@ def choose(
             elif not folder.name.startswith((".", "_")):
                 unknown.append(folder.name)
     for name, folder in own.items():
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise UsageError(f"--local {name}: there is no folder {folder}.", "Name a folder.")
         chosen.append(Chosen(local.source(name, parameters.local.get(name) or LocalParams()), folder))
-    for slug in parameters.held_out or ():
-        if slug not in known and not is_own(slug):
-            raise ParamsError(f"held_out: there is no source {slug!r}.", "`openus list` shows all.")
+    for where, slugs_named in (("held_out", parameters.held_out or ()), ("sources", parameters.sources)):
+        for slug in slugs_named:
+            if slug not in known and not is_own(slug):
+                raise ParamsError(f"{where}: there is no source {slug!r}.", "`openus list` shows all.")
+    for slug in sorted(set(filter(is_own, parameters.held_out or ())) - {f"local-{name}" for name in own}):
+        log.warning("held_out names %s, but no --local does: nothing of it is held out.", slug)
+    if not chosen:
+        raise UsageError(f"{root} holds no folder named after a source.", "`openus list` shows the names.")
     return chosen, unknown
+
+
+def _is_folder(path: Path) -> bool:
+    """True for a folder that can be seen."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def build(
@@ -107,8 +124,10 @@ def build(
     `out` holds exactly the `chosen` sources afterwards. Killed at any moment and run again, it goes on where it was
     and ends with the same bytes.
     """
+    _apart(out, staging, [one.folder for one in chosen])
     claim(out)
-    with locked(staging):
+    verdicts = adjudications(adjudicated) if adjudicated else None
+    with locked(out), locked(staging):
         stages: dict[str, Any] = {}
         with _timed(stages, "curate"), workers as run:
             curated = [
@@ -121,11 +140,22 @@ def build(
             "reused_files": sum(one.reused_files for one in curated),
         }
         with _timed(stages, "decide"):
-            decisions = decide([one.source for one in chosen], staging, parameters, adjudicated, progress)
+            decisions = decide([one.source for one in chosen], staging, parameters, verdicts, progress)
         with _timed(stages, "pack"):
             packed = pack(decisions, staging, out, parameters.seed, parameters.shards, progress)
         stages["pack"] |= asdict(packed)
     return summary(out, decisions.sources, parameters, salt, stages)
+
+
+def _apart(out: Path, staging: Path, raw: Sequence[Path]) -> None:
+    """Raise UsageError when what a build writes would lie in what it reads, or in what it replaces."""
+    out, staging = out.resolve(), staging.resolve()
+    if staging == out or out in staging.parents:
+        raise UsageError(f"The staging folder {staging} lies in the corpus folder.", "Name one beside it.")
+    for folder in (one.resolve() for one in raw):
+        for written in (out, staging):
+            if written == folder or folder in written.parents:
+                raise UsageError(f"{written} lies in the raw folder {folder}.", "Write the corpus elsewhere.")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openus import manifest, media, params, sources
-from openus.build.identity import DEFAULT, Salt, ids, is_own, printable
+from openus.build.identity import DEFAULT, Salt, ids, is_own, same_name
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
 from openus.data import Item, Licence, Role
@@ -20,7 +20,7 @@ from openus.engine import Run
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
 from openus.sources import Source
-from openus.storage import walk, write_text
+from openus.storage import printable, walk, write_text
 
 log = logging.getLogger(__name__)
 
@@ -154,18 +154,24 @@ def _listing(source: Source, root: Path, salt: Salt) -> tuple[list[dict[str, Any
     taken: set[str] = set()
     seen: set[str] = set()
     copies: set[str] = set()
+    rows: list[dict[str, Any]] = []
     for item in source.items(root):
-        if item.id in seen:
-            copies.add(item.path)
+        if same_name(item.id) in seen:
+            if is_own(source.card.slug):  # two files all the same: é written in two ways
+                clash = "another file has this name in another Unicode form, so both would get one key: rename one."
+                rows.append(_item_row(source, root, item, salt) | _failure("list", "NameClash", item.path, clash))
+                taken.add(item.path)
+            else:
+                copies.add(item.path)
             continue
-        seen.add(item.id)
+        seen.add(same_name(item.id))
         items[item.path, item.member] = item
         taken.add(item.path)
     ignored: Counter[str] = Counter()
     for path in paths:
         if path not in taken:
             ignored["second copy" if path in copies else _rule(source, root, path)] += 1
-    rows = [_item_row(source, root, item, salt) for _, item in sorted(items.items(), key=lambda pair: pair[1].id)]
+    rows += [_item_row(source, root, item, salt) for _, item in sorted(items.items(), key=lambda pair: pair[1].id)]
     for folder, reason in unlisted:
         rows.append(
             dict.fromkeys((name for name, _, _ in ITEMS), None)
@@ -205,9 +211,12 @@ def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, A
         stat = (root / item.path).stat()
         row["raw_size"], row["raw_mtime_ns"] = stat.st_size, stat.st_mtime_ns
     except OSError as error:
-        row |= {"stage": "list", "error": "UnreadableFile"}
-        row["message"] = f"{Path(item.path).name}: {error.strerror or error}."
+        row |= _failure("list", "UnreadableFile", item.path, f"{error.strerror or error}.")
     return row
+
+
+def _failure(stage: str, error: str, path: str, message: str) -> dict[str, str]:
+    return {"stage": stage, "error": error, "message": f"{path.rpartition('/')[2]}: {message}"}
 
 
 def _previous(folder: Path) -> dict[tuple[str, str | None, int, int], str]:
@@ -215,7 +224,10 @@ def _previous(folder: Path) -> dict[tuple[str, str | None, int, int], str]:
     if not (folder / "items.parquet").exists():
         return {}
     names = ["path", "member", "raw_size", "raw_mtime_ns", "raw_sha256"]
-    table = manifest.read(folder / "items.parquet", names)
+    try:
+        table = manifest.read(folder / "items.parquet", names)
+    except CorpusError:  # damaged: then every file is hashed again
+        return {}
     return {
         (row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]): row["raw_sha256"]
         for row in table.to_pylist()

@@ -20,7 +20,6 @@ from openus.build.curate import Curated, Progress, curated, role_of
 from openus.build.identity import key, namespaced
 from openus.build.staging import ITEMS, Segments
 from openus.dedup import cluster, fingerprint, search
-from openus.dedup.adjudicate import adjudications
 from openus.errors import CorpusError
 from openus.params import Params
 from openus.sources import Source
@@ -51,7 +50,7 @@ def decide(
     chosen: Sequence[Source],
     staging: Path,
     parameters: Params,
-    adjudicated: Path | None = None,
+    adjudicated: Mapping[frozenset[str], bool] | None = None,
     progress: Progress | None = None,
 ) -> Decisions:
     """Decide on every staged frame of the `chosen` sources.
@@ -60,12 +59,11 @@ def decide(
         chosen: the sources, each curated into `staging` before under the same HMAC key.
         staging: the staging folder.
         parameters: of the build.
-        adjudicated: CSV with columns a, b, verdict (`same` or `different`): a person's word on pairs of keys, which
-            goes before the measured one.
+        adjudicated: a person's word on pairs of keys (True same, False different); it goes before the measured one.
+        progress: called with (what, done, of how many).
 
     Raises:
         CorpusError: staging lacks a source, or was made under different HMAC keys.
-        UsageError: the adjudications cannot be read.
     """
     stats = {source.card.slug: _curated(staging, source.card.slug) for source in chosen}
     salts = {one.salt for one in stats.values() if one.salt}
@@ -294,13 +292,13 @@ def _follow_clips(rows: list[dict[str, Any]]) -> None:
         del row["_unit"]
 
 
-def _adjudications(path: Path | None, rows: list[dict[str, Any]]) -> dict[tuple[int, int], bool]:
+def _adjudications(
+    adjudicated: Mapping[frozenset[str], bool] | None, rows: list[dict[str, Any]]
+) -> dict[tuple[int, int], bool]:
     """A person's word on pairs, as row numbers. Pairs of which one is not in this build say nothing here."""
-    if path is None:
-        return {}
-    at = {row["key"]: number for number, row in enumerate(rows)}
+    at = {row["key"]: number for number, row in enumerate(rows)} if adjudicated else {}
     found = {}
-    for pair, same in adjudications(path).items():
+    for pair, same in (adjudicated or {}).items():
         keys = sorted(pair)
         if len(keys) == 2 and all(name in at for name in keys):
             found[at[keys[0]], at[keys[1]]] = same

@@ -47,7 +47,7 @@ DEFAULT = Salt(b"openus", is_default=True)
 def salt_from(environment: Mapping[str, str] = os.environ) -> Salt:
     """The key in `OPENUS_SALT`, or the fixed default one."""
     value = environment.get("OPENUS_SALT", "")
-    return Salt(value.encode(), is_default=False) if value else DEFAULT
+    return Salt(os.fsencode(value), is_default=False) if value else DEFAULT
 
 
 def key(slug: str, item_id: str, frame_index: int | None) -> str:
@@ -58,8 +58,13 @@ def key(slug: str, item_id: str, frame_index: int | None) -> str:
     >>> key("busi", "Dataset_BUSI_with_GT/benign/benign (1).png", None)
     'busi-fbd6e4e53e5f9ef7-000000'
     """
-    name = unicodedata.normalize("NFC", item_id).encode("utf-8", "surrogateescape")
+    name = same_name(item_id).encode("utf-8", "surrogateescape")
     return f"{slug}-{hashlib.sha256(name).hexdigest()[:16]}-{frame_index or 0:06d}"
+
+
+def same_name(item_id: str) -> str:
+    """What two ids have in common that make one key: Unicode NFC."""
+    return unicodedata.normalize("NFC", item_id)
 
 
 def is_placeholder(value: str) -> bool:
@@ -79,7 +84,8 @@ def _named(value: str | None) -> str | None:
 
 def hashed(salt: Salt, *parts: str) -> str:
     """32 hex digits of the HMAC over `parts`, each with its length so that ("ab", "c") is not ("a", "bc")."""
-    message = b"".join(f"{len(part.encode())}:".encode() + part.encode() for part in parts)
+    encoded = [part.encode("utf-8", "surrogateescape") for part in parts]  # a name on disk may be no UTF-8
+    message = b"".join(b"%d:" % len(part) + part for part in encoded)
     return hmac.new(salt.key, message, hashlib.sha256).hexdigest()[:32]
 
 
@@ -127,8 +133,3 @@ def is_own(slug: str) -> bool:
 def namespaced(slug: str, value: str | None) -> str | None:
     """`value` in the namespace of `slug` (its patient group where sources share patients), None for None."""
     return f"{relations.namespace(slug)}:{value}" if value else None
-
-
-def printable(path: str) -> str:
-    """A path that Parquet and JSON can hold: bytes of a name that are no UTF-8 become `\\xNN`."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

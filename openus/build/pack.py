@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import Any
 from openus import manifest
 from openus.build.curate import Progress
 from openus.build.decide import Decisions
-from openus.build.identity import is_own
 from openus.errors import CorpusError, UsageError
 from openus.params import ShardParams
 from openus.shards.write import Address, Sample, write_shards
@@ -21,11 +21,8 @@ ROLES = ("held-out", "pretrain")
 ASIDE = ".openus.part"
 """Folder in OUT where a corpus is written before it takes its place."""
 
-NOT_IN_SAMPLE = frozenset(
-    "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality raw_path raw_member "
-    "masks staged_tar staged_offset staged_size extension".split()
-)
-"""Columns that a sample's JSON leaves to the manifest; paths are added for published sources."""
+OPEN_FILES = 64
+"""Segments open at once; a large staging has more than a process may open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +95,29 @@ def shuffled(seed: int, key: str) -> bytes:
 
 
 def claim(out: Path) -> None:
-    """Make `out` ready to take a corpus. Raises UsageError when it is somebody else's folder."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file.", "Name a folder for the corpus.")
-    ours = (out / "build.json").exists() or (out / "manifest.parquet").exists() or (out / ASIDE).exists()
-    if (out / "shards").exists() and not ours:
+    """Make `out` ready to take a corpus. Raises UsageError when it is somebody else's folder, or cannot be one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: {error.strerror or error}.", "Name a folder that can be written.") from error
+    shards = out / "shards"
+    if shards.is_symlink() or (out / "manifest.parquet").is_dir():
+        raise UsageError(f"{out}: its shards or manifest are not as a build leaves them.", "Move them or name another.")
+    if shards.exists() and not (out / ASIDE).exists() and not _is_corpus(out):
         raise UsageError(f"{out} holds a folder `shards` that openus did not make.", "Name another folder.")
-    out.mkdir(parents=True, exist_ok=True)
 
 
-def sample_meta(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON beside a picture says: who, what, whence and under which terms; no path of an own archive."""
-    meta = {name: value for name, value in row.items() if name not in NOT_IN_SAMPLE}
-    if not is_own(row["source"]):
-        meta |= {name: row[name] for name in ("raw_path", "raw_member", "masks")}
-    return meta
+def _is_corpus(out: Path) -> bool:
+    """True when a manifest or build.json of ours lies in `out`."""
+    try:
+        if "openus.schema" in _text(manifest.read(out / "manifest.parquet", []).schema.metadata):
+            return True
+    except CorpusError:
+        pass
+    try:
+        return {"version", "salt", "sources"} <= set(json.loads((out / "build.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _samples(rows: list[dict[str, Any]], staging: Path) -> Iterator[Sample]:
@@ -124,13 +129,15 @@ def _samples(rows: list[dict[str, Any]], staging: Path) -> Iterator[Sample]:
             if name is None:
                 raise CorpusError(f"{row['key']} was kept but never encoded.", "Build again with a fresh --staging.")
             if name not in open_files:
+                if len(open_files) == OPEN_FILES:
+                    open_files.pop(next(iter(open_files))).close()
                 open_files[name] = (staging / name).open("rb")
             file = open_files[name]
             file.seek(row["staged_offset"])
             picture = file.read(row["staged_size"])
             if hashlib.sha256(picture).hexdigest() != row["sha256"]:
                 raise CorpusError(f"{name} in staging is damaged at {row['key']}.", "Delete that source's staging.")
-            yield Sample(row["key"], row["extension"], picture, sample_meta(row))
+            yield Sample(row["key"], row["extension"], picture, manifest.sample_meta(row))
     except OSError as error:
         raise CorpusError(f"Staging cannot be read: {error}.", "Build again with a fresh --staging.") from error
     finally:

@@ -15,7 +15,7 @@ from openus.dedup.select import Selector
 from openus.errors import FileError, UnreadableFile
 from openus.params import Params
 from openus.pictures import pictures
-from openus.storage import sha256_file
+from openus.storage import printable, sha256_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ def _row(result: Done, position: int, frame: Frame, normalised: Frame, medium: s
 
 def _reject(result: Done, error: str, message: str) -> None:
     """Add the row that says what did not come; its frame_index is the first missing one, null when none came."""
+    message = printable(message)
     result.rows.append(
         {"unit": result.unit, "frame_index": len(result.rows) or None, "stage": "decode"}
         | {"error": error, "message": message}

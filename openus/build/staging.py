@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,12 +22,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from openus import manifest
-from openus.errors import CorpusError
+from openus.errors import CorpusError, UsageError
 from openus.shards.write import TarAppender
 from openus.storage import sweep
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 STAGING_VERSION = 1
 """Raised whenever decode, normalise, fingerprint or select give other results for the same parameters."""
@@ -146,12 +150,20 @@ class Segments:
         return pa.concat_tables(parts).sort_by([("unit", "ascending"), ("position", "ascending")])
 
     def clean(self) -> None:
-        """Remove what a killed build left: hidden parts, and tars whose Parquet never came."""
+        """Remove what a killed build left (hidden parts, tars whose Parquet never came) and segments that are damaged.
+
+        What is removed is decoded again.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder)
         for tar in self.folder.glob("segment-*.tar"):
             if not tar.with_suffix(".parquet").exists():
                 tar.unlink()
+        for path in self._committed():
+            if not _whole(path):
+                log.warning("%s in staging is damaged: its files are decoded again.", path.stem)
+                path.unlink()
+                path.with_suffix(".tar").unlink(missing_ok=True)
 
     def append(self, unit: str, rows: list[dict[str, Any]], pictures: list[bytes | None]) -> None:
         """Add a finished unit: `rows` beside `pictures` (None where a row has none). Commits when it is time."""
@@ -172,8 +184,6 @@ class Segments:
         """Make everything appended so far durable: the tar first, then the Parquet that vouches for it."""
         if self._tar is None or self._file is None:
             return
-        import os
-
         name = "segment-" + hashlib.sha256("\n".join(self._units).encode()).hexdigest()[:16]
         self._tar.close()
         self._file.flush()
@@ -190,13 +200,31 @@ class Segments:
         return sorted(self.folder.glob("segment-*.parquet"))
 
 
+def _whole(path: Path) -> bool:
+    """True when the Parquet of a segment can be read and its tar is there in all its length."""
+    try:
+        table = manifest.read(path, ["offset", "size"])
+        ends = [o + s for o, s in zip(table["offset"].to_pylist(), table["size"].to_pylist(), strict=True) if o]
+        return path.with_suffix(".tar").stat().st_size >= max(ends, default=0)
+    except (CorpusError, OSError):
+        return False
+
+
 @contextlib.contextmanager
-def locked(staging: Path) -> Iterator[None]:
-    """Exclusive use of a staging folder. Raises CorpusError when another build holds it."""
-    staging.mkdir(parents=True, exist_ok=True)
-    with (staging / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CorpusError(f"{staging} is in use by another build.", "Wait for it, or name another.") from error
+def locked(folder: Path) -> Iterator[None]:
+    """Exclusive use of a folder, made if need be.
+
+    Raises CorpusError when another build holds it, UsageError when it cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror or error}.", "Name a folder that can be written.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError as error:
+        raise CorpusError(f"{folder} is in use by another build.", "Wait for it, or name another.") from error
+    finally:
+        os.close(handle)

@@ -158,11 +158,12 @@ def audit_split(
 
     Raises UsageError when the file has no such columns or names nothing of the corpus.
     """
-    part = _parts(corpus, split)
+    part, torn = _parts(corpus, split)
     rows = [row for row, picture in enumerate(corpus.pictures) if picture.key in part]
     findings = Findings(len(rows), len(rows), notes=[*corpus.notes])
     if missing := len(corpus.pictures) - len(rows):
         findings.notes.append(f"{missing} pictures of the corpus stand in no part of {split.name}")
+    findings.leaks += [Leak("pixel", key, key, f"it stands in the parts {', '.join(parts)}") for key, parts in torn]
     verdicts = adjudicated or {}
     for match in search.matches(corpus.prints, None, params, progress):
         a, b = corpus.pictures[match.i].key, corpus.pictures[match.j].key
@@ -181,8 +182,8 @@ def audit_split(
     return findings
 
 
-def _parts(corpus: Side, split: Path) -> dict[str, str]:
-    """Sample key -> name of its part."""
+def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
+    """Sample key -> name of its part (the first by name); and the keys that stand in several, with these."""
     try:
         with split.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -197,14 +198,19 @@ def _parts(corpus: Side, split: Path) -> dict[str, str]:
             f"{split} has no column that names pictures or none that names parts.",
             f"It needs one of {', '.join(KEY_COLUMNS)} and one of {', '.join(SPLIT_COLUMNS)}.",
         )
-    wanted = {row[key]: row[value] for row in rows if row[key] and row[value]}
-    parts = {}
+    wanted: dict[str, set[str]] = {}
+    for row in rows:
+        if row[key] and row[value]:
+            wanted.setdefault(row[key], set()).add(row[value])
+    parts: dict[str, str] = {}
+    torn: list[tuple[str, list[str]]] = []
     for picture in corpus.pictures:
         path = PurePosixPath(picture.raw_path or picture.key)
-        for name in (picture.key, str(path), path.name, path.stem):
-            if name in wanted:
-                parts[picture.key] = wanted[name]
-                break
+        found: set[str] = set().union(*(wanted.get(n, ()) for n in {picture.key, str(path), path.name, path.stem}))
+        if found:
+            parts[picture.key] = min(found)
+        if len(found) > 1:
+            torn.append((picture.key, sorted(found)))
     if not parts:
         raise UsageError(f"{split} names no picture of {corpus.name}.", f"Its column {key} holds other names.")
-    return parts
+    return parts, torn

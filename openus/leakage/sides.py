@@ -18,7 +18,7 @@ from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedi
 from openus.params import Params
 from openus.pictures import pictures
 from openus.shards.read import samples
-from openus.storage import walk
+from openus.storage import printable, walk
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, of how many)."""
@@ -91,7 +91,12 @@ def read_side(path: Path, parameters: Params, progress: Progress | None = None) 
     if not path.is_dir():
         raise UsageError(f"{path} is neither a manifest nor a folder.", "Name manifest.parquet or a folder.")
     tars = sorted(path.glob("*.tar")) or sorted(path.glob("shards/*.tar"))
-    return _shards(str(path), tars, {}, None, progress) if tars else _folder(path, parameters, progress)
+    if not tars:
+        return _folder(path, parameters, progress)
+    side = _shards(str(path), tars, {}, None, progress)
+    if not side.pictures:
+        raise CorpusError(f"The shards of {path} hold no picture.", "Name other shards.")
+    return side
 
 
 def _corpus(path: Path, progress: Progress | None) -> Side:
@@ -146,8 +151,9 @@ def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
             if media.sniff(root / path) is None:
                 continue
             for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
-                key = path if decoded.index is None else f"{path}#{decoded.index}"
-                found.append(Picture(key, raw_path=path))
+                name = printable(path)
+                key = name if decoded.index is None else f"{name}#{decoded.index}"
+                found.append(Picture(key, raw_path=name))
                 prints.add(normalised.pixels, group=number)
         except (NotUltrasound, UnsupportedMedium):
             continue
@@ -197,14 +203,24 @@ class _Prints:
 
 
 def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress | None = None) -> tuple[Side, Side]:
-    """Both sides. Each is narrowed to the pictures of its own role where a corpus says roles; one corpus named twice
-    is parted by them, and then either part may be empty. `notes` say what was left out.
+    """Both sides. One corpus named twice is parted by role, and then either part may be empty. Else everything of the
+    held-out side counts, and of a pretrain side that says roles what is pretrain. `notes` say what was left out.
+
+    Raises UsageError when pictures without roles are named twice.
     """
     left = read_side(pretrain, parameters, progress)
-    if pretrain.resolve() != held_out.resolve():
-        return left.of_role("pretrain"), read_side(held_out, parameters, progress).of_role("held-out")
+    if _whole(pretrain) != _whole(held_out):
+        return left.of_role("pretrain"), read_side(held_out, parameters, progress)
+    if left.pictures and not any(picture.role for picture in left.pictures):
+        raise UsageError(f"{pretrain} is named as both sides and says no roles.", "Name two sides.")
     parts = left.only("pretrain"), left.only("held-out")
     for part, what in zip(parts, ("is trained on", "is held out"), strict=True):
         if not part.pictures:
             part.notes.append(f"no picture of {pretrain} {what}")
     return parts
+
+
+def _whole(path: Path) -> Path:
+    """A corpus by one name: its folder, its manifest and its shards are the same thing."""
+    path = path.resolve()
+    return path.parent if path.name == "manifest.parquet" else path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tarfile
@@ -12,7 +13,7 @@ from typing import Any
 
 from openus.errors import CorpusError
 
-PICTURES = ("jpg", "png")
+PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "pgm", "ppm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +41,42 @@ def picture_bytes(corpus: Path, shard: str, offset: int, size: int) -> bytes:
 
 
 def samples(shard: Path) -> Iterator[StoredSample]:
-    """Every sample of a shard in order (pictures of any WebDataset, JSON optional).
+    """Every picture of a shard in order, with the JSON of its sample where there is one.
 
-    Raises CorpusError when the file is no whole tar or a sample has no picture.
+    Any WebDataset will do: a sample is what stands together under one key (the name up to the first dot of its last
+    part). A sample with several pictures comes once for each.
+
+    Raises CorpusError when the file is no whole tar, or when a sample has no picture: who reads shards to prove
+    something must not be led past what it cannot see.
     """
-    key, extension, picture, offset = "", "", b"", 0
-    meta: dict[str, Any] | None = None
-    seen = False
     if not _has_end(shard):
         raise CorpusError(f"{shard.name} is cut off: a tar ends with two empty blocks.", "Build the corpus again.")
     try:
         with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                folder, _, base = member.name.rpartition("/")
-                stem, _, suffix = base.partition(".")
-                name = f"{folder}/{stem}" if folder else stem
-                if name != key:
-                    if seen:
-                        yield StoredSample(key, extension, picture, meta, offset)
-                    key, extension, picture, meta, offset, seen = name, "", b"", None, 0, False
-                content = tar.extractfile(member)
-                assert content is not None
-                suffix = "jpg" if suffix.lower() == "jpeg" else suffix.lower()
-                if suffix in PICTURES:
-                    extension, picture, offset, seen = suffix, content.read(), member.offset_data, True
-                elif suffix == "json":
-                    meta = json.loads(content.read())
+            for key, members in itertools.groupby((m for m in tar if m.isfile()), key=lambda m: _split(m.name)[0]):
+                yield from _sample(shard, tar, key, list(members))
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise CorpusError(f"{shard.name} is no whole shard: {error}.", "Build the corpus again.") from error
-    if seen:
-        yield StoredSample(key, extension, picture, meta, offset)
+
+
+def _sample(shard: Path, tar: tarfile.TarFile, key: str, members: list[tarfile.TarInfo]) -> Iterator[StoredSample]:
+    """The pictures of one sample."""
+    content = {}
+    for member in members:
+        file = tar.extractfile(member)
+        content[member.name] = file.read() if file is not None else b""
+    meta = next((json.loads(content[m.name]) for m in members if _split(m.name)[1] == "json"), None)
+    pictures = [member for member in members if _split(member.name)[1] in PICTURES]
+    if not pictures:
+        raise CorpusError(f"{shard.name}: the sample {key} has no picture of a kind read here.", "Look at the shard.")
+    for member in pictures:
+        yield StoredSample(key, _split(member.name)[1], content[member.name], meta, member.offset_data)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """(key, last suffix in small letters) of a member's name."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.partition(".")[0], base.rpartition(".")[2].lower()
 
 
 def _has_end(shard: Path) -> bool:

@@ -16,8 +16,6 @@ from openus import manifest
 from openus.errors import CorpusError
 from openus.shards.read import StoredSample, samples
 
-NEEDED = ["key", "status", "shard", "offset", "size", "sha256", "width", "height", "channels", "source", "role"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -48,10 +46,10 @@ def verify(corpus: Path, progress: Callable[[str, int, int], None] | None = None
     Raises CorpusError when there is no readable manifest.
     """
     table = manifest.read(corpus / "manifest.parquet")
-    missing = [name for name in NEEDED if name not in table.column_names]
+    missing = [name for name, _, _ in manifest.COLUMNS if name not in table.column_names]
     if missing:
         raise CorpusError(f"manifest.parquet has no column {missing[0]}.", "Build the corpus again.")
-    rows = table.select(NEEDED).to_pylist()
+    rows = table.to_pylist()
     faults: list[Fault] = []
     for key, count in sorted(Counter(row["key"] for row in rows).items()):
         if count > 1:
@@ -92,8 +90,8 @@ def _check(sample: StoredSample, shard: str, row: dict[str, Any] | None) -> list
         errors.append("the checksum of the picture differs")
     if sample.meta is None:
         errors.append("it has no JSON")
-    elif (sample.meta.get("key"), sample.meta.get("source")) != (row["key"], row["source"]):
-        errors.append("its JSON belongs to another sample")
+    elif differing := sorted(set(sample.meta.items()) ^ set(manifest.sample_meta(row).items())):
+        errors.append(f"its JSON says another {differing[0][0]} than the manifest")
     picture = cv2.imdecode(np.frombuffer(sample.picture, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
         errors.append("the picture does not decode")

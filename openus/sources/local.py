@@ -160,11 +160,17 @@ def _is_medium(path: Path) -> bool:
 
 
 def _data_parts(root: Path, paths: list[str]) -> frozenset[str]:
-    """Paths of the values that a header elsewhere names (MetaImage .mhd, NRRD .nhdr, NIfTI .hdr)."""
+    """Paths of the values that a header elsewhere names (MetaImage .mhd, NRRD .nhdr, NIfTI .hdr).
+
+    A file that is a medium by its name and its bytes stays one, whatever a header says of it.
+    """
     parts = set()
     for path in paths:
         if path.lower().endswith(_HEADERS):
             with contextlib.suppress(UnreadableFile):
                 for name in companions(root / path):
-                    parts.add(posixpath.normpath(posixpath.join(posixpath.dirname(path), name)))
+                    part = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+                    picture = suffix_format(part) and (root / part).is_file() and sniff(root / part)
+                    if not picture:
+                        parts.add(part)
     return frozenset(parts)
