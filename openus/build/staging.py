@@ -117,7 +117,7 @@ class Segments:
 
     folder: Path
     max_bytes: int = 64 * 1024 * 1024
-    max_seconds: float = 20.0
+    max_seconds: float = 10.0
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _units: list[str] = field(default_factory=list)
     _file: IO[bytes] | None = None
