@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import openus, sample_words
 
@@ -258,6 +259,21 @@ def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp
     assert openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 0
     keys = {row["key"] for row in rows_of(tmp_path / "o")}
     assert keys == {row["key"] for row in rows_of(corpus) if row["source"] == "blues"}
+
+
+def test_a_clip_that_runs_in_a_loop_is_kept_once(tmp_path: Path) -> None:
+    from PIL import Image
+
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    noise = np.random.default_rng(0)
+    frames = [Image.fromarray(noise.integers(0, 255, (96, 96), np.uint8).repeat(2, 0).repeat(2, 1)) for _ in range(4)]
+    frames[0].save(raw / "loop.gif", save_all=True, append_images=[*frames[1:], *frames], duration=50, loop=0)
+    assert openus("build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o").exit_code == 0
+    rows = rows_of(tmp_path / "o")
+    kept = [row["pixel_sha256"] for row in rows if row["status"] == "kept"]
+    assert len(rows) == 8 and len(set(kept)) == len(kept) == 4
+    assert Counter(row["drop_reason"] for row in rows) == {None: 4, "redundant-frame": 4}
 
 
 def test_held_out_overrides_roles(sample: Path, tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
     held_out = [row for row in rows if row["role"] == "held-out"]
     patients = {row["patient_id"] for row in held_out if row["patient_id"] is not None}
     partners = _partners(rows, {row["source"] for row in held_out})
+    first: dict[tuple[str, str], tuple[str, int]] = {}
     for row in rows:
         if row["role"] == "held-out":
             continue
@@ -188,6 +189,10 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
             row["drop_reason"] = "blank" if row["quality"] == "blank" else "quality"
         elif row["selection"] != "keep":
             row["drop_reason"] = row["selection"]
+        else:  # a clip that runs in a loop comes back to a frame that it has shown
+            shown = first.setdefault((row["_unit"][0], row["pixel_sha256"]), row["_unit"])
+            if shown != row["_unit"]:
+                row["drop_reason"], row["repeats"] = "redundant-frame", shown
 
 
 def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> set[str]:

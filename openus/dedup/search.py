@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from openus.dedup import align
 from openus.dedup.candidates import Hits, batch, build_index, look_up
-from openus.dedup.describe import Window, describe, product_of, windows
+from openus.dedup.describe import Window, product_of, windows
 from openus.params import DedupParams
 
 _PAIRS = 512
@@ -70,9 +70,9 @@ def matches(
 ) -> Iterator[Match]:
     """Pairs of `a` x `b`, or of `a` with itself when `b` is None, that show one picture, sorted by (i, j).
 
-    A picture without structure (blank, one gray) matches nothing. Which pairs come does not depend on the order of the
-    rows. Memory: some 20 bytes a candidate pair, at most `params.neighbours` of them a row (and ties), beside the
-    descriptors, 256 bytes a row.
+    A picture without structure is like nothing else but its equals, and one of a single gray matches nothing. Which
+    pairs come does not depend on the order of the rows. Memory: some 20 bytes a candidate pair, at most
+    `params.neighbours` of them a row (and ties), beside the descriptors, 256 bytes a row.
     """
     exact = sorted(_exact(a, b))
     equal = [Match(i, j, 1.0, "exact") for i, j in exact]
@@ -85,14 +85,14 @@ def matches(
 
 
 def _exact(a: Fingerprints, b: Fingerprints | None) -> Iterator[tuple[int, int]]:
-    """Pairs with equal pixels, outside their group, that have structure."""
+    """Pairs with equal pixels, outside their group. Pictures of one gray are equal everywhere and link nobody."""
     stored = a if b is None else b
     rows: dict[str, list[int]] = defaultdict(list)
     for j, sha in enumerate(stored.sha):
         rows[sha].append(j)
     for i, sha in enumerate(a.sha):
         others = [j for j in rows.get(sha, ()) if b is not None or (j > i and not 0 <= a.group[i] == a.group[j])]
-        if others and describe(a.thumbs[i : i + 1], windows()[:1]).any():
+        if others and a.thumbs[i].min() < a.thumbs[i].max():
             yield from ((i, j) for j in others)
 
 

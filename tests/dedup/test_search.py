@@ -82,6 +82,13 @@ def test_a_few_bright_spots_agree_by_chance_and_count_little() -> None:
     assert align.agreement(thumb, thumb, start)[0] > 0.96
 
 
+def test_equal_pictures_without_structure_are_still_equal() -> None:
+    speck = np.zeros((64, 64), np.uint8)
+    speck[30, 30] = 40
+    table = prints([speck, speck, speck], sha=["x", "x", "y"])
+    assert list(matches(table, None, PARAMS)) == [Match(0, 1, 1.0, "exact")]
+
+
 @pytest.mark.parametrize("level", [0, 7, 200])
 def test_featureless_pictures_match_nothing(level: int) -> None:
     flat = np.full((120, 160), level, np.uint8)
