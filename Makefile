@@ -49,7 +49,7 @@ docs: .venv/.ready
 	$(BIN)/python -m docs.generate
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf .venv data staging corpus results .pytest_cache .mypy_cache .ruff_cache .hypothesis
