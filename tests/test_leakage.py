@@ -131,6 +131,23 @@ def test_held_out_patients_leave_the_pretrain_shards(sample: Path, tmp_path: Pat
     assert check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")[0] == 0
 
 
+def test_look_alikes_do_not_crowd_a_held_out_picture_out(sample: Path, tmp_path: Path) -> None:
+    """Each copy's nearest candidates are the other copies; the held-out original must be asked for all the same."""
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    picture = cv2.imread(str(images / "bus_0003-s.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    (tmp_path / "mine").mkdir()
+    for number in range(8):  # of one cut and one gamma, so nearer to each other than to the original
+        changed = np.round(255 * (picture[8:, 8:] / 255.0) ** 1.2).astype(np.uint8)
+        name = str(tmp_path / "mine" / f"{number}.jpg")
+        cv2.imwrite(name, changed, [cv2.IMWRITE_JPEG_QUALITY, 60 + 4 * number])
+    (tmp_path / "p.yaml").write_text("dedup: {neighbours: 1}")
+    words = ["bus-bra", "--root", sample, "--local", f"mine={tmp_path / 'mine'}", "--params", tmp_path / "p.yaml"]
+    assert openus("build-shards", *words, "--out", tmp_path / "o").exit_code == 0
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    assert [row["drop_reason"] for row in rows if row["source"] == "local-mine"] == ["leakage"] * 8
+
+
 def test_a_related_source_leaks_by_relation() -> None:
     def side(source: str) -> leakage.Side:
         from openus.leakage.sides import Picture, _Prints

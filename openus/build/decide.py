@@ -8,7 +8,7 @@ everything is a flag.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,10 +213,8 @@ def _match(
     Frames that selection dropped are searched too: a picture cut from a clip is then linked to its clip.
     """
     seen = [number for number, row in enumerate(rows) if row["quality"] != "blank"]
-    prints = _prints([rows[n] for n in seen], [thumbs[n] for n in seen])
-    found = search.matches(prints, None, parameters.dedup, progress)
     matches = cluster.adjudicate(
-        (replace(match, i=seen[match.i], j=seen[match.j]) for match in found),
+        _found(rows, thumbs, seen, parameters, progress),
         [pair for pair, same in verdicts.items() if same],
         [pair for pair, same in verdicts.items() if not same],
     )
@@ -237,6 +235,27 @@ def _match(
         if decision.reason is not None and decision.duplicate_of is not None:
             rows[number]["drop_reason"] = decision.reason
             rows[number]["duplicate_of"] = rows[open_rows[decision.duplicate_of]]["key"]
+
+
+def _found(
+    rows: list[dict[str, Any]], thumbs: list[bytes], seen: list[int], parameters: Params, progress: Progress | None
+) -> Iterator[search.Match]:
+    """Matches between row numbers: all with all, and then pretrain with held-out for itself.
+
+    A search aligns a picture with its nearest few only, and among many look-alikes of pre-training a held-out one may
+    not be of them. Asked for alone, as the gate does, it cannot be crowded out.
+    """
+
+    def prints(part: list[int]) -> search.Fingerprints:
+        return _prints([rows[n] for n in part], [thumbs[n] for n in part])
+
+    for match in search.matches(prints(seen), None, parameters.dedup, progress):
+        yield replace(match, i=seen[match.i], j=seen[match.j])
+    mine = [n for n in seen if rows[n]["role"] != "held-out"]
+    held_out = [n for n in seen if rows[n]["role"] == "held-out"]
+    if mine and held_out:
+        for match in search.matches(prints(mine), prints(held_out), parameters.dedup, progress):
+            yield replace(match, i=mine[match.i], j=held_out[match.j])
 
 
 def _prints(rows: list[dict[str, Any]], thumbs: list[bytes]) -> search.Fingerprints:
