@@ -156,7 +156,7 @@ def build_shards(
     from openus.engine import ENGINES
     from openus.params import from_yaml
 
-    parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
+    parameters = from_yaml(params_file)
     if seed is not None:
         parameters = replace(parameters, seed=seed)
     if root is None and not own:
@@ -246,7 +246,7 @@ def check_leakage(
     from openus.params import from_yaml
     from openus.storage import write_text
 
-    parameters = from_yaml(params_file, extra=frozenset({"pipeline"}))
+    parameters = from_yaml(params_file)
     verdicts = adjudications(adjudicated) if adjudicated else None
     with terminal.progress() as progress:
         if split is not None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
 
@@ -19,6 +19,10 @@ from openus.data import Role
 from openus.errors import ParamsError
 
 _STRICT = {"extra": "forbid"}
+T = TypeVar("T")
+
+OTHERS = frozenset({"pipeline", "pretrain", "evaluate"})
+"""Sections of a parameter file that the pipeline and `model` read; a build leaves them alone."""
 
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Gt(0), Le(1)]
@@ -175,15 +179,20 @@ class Params:
 
 def from_mapping(value: Mapping[str, Any] | None, where: str = "parameters") -> Params:
     """Params out of plain data, strictly. Raises ParamsError naming the path of what does not fit."""
+    return _strictly(Params, _inherited(dict(value or {})), f"{where}: ")
+
+
+def _strictly(kind: type[T], value: Mapping[str, Any], where: str) -> T:
+    """Plain data as a dataclass; `where` stands before the path of what does not fit."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Params).validate_python(_inherited(dict(value or {})))
+        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         what = "unknown key" if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") else first["msg"]
-        raise ParamsError(f"{where}: {path}: {what}.", "docs/parameters.md lists every key.") from error
+        raise ParamsError(f"{where}{path}: {what}.", "docs/parameters.md lists every key.") from error
 
 
 def _inherited(value: dict[str, Any]) -> dict[str, Any]:
@@ -204,13 +213,26 @@ def _inherited(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"sources": filled}
 
 
-def from_yaml(path: Path | None, extra: frozenset[str] = frozenset()) -> Params:
-    """Params of a YAML file (None: the defaults). Top-level keys in `extra` belong to others and are left out.
+def from_yaml(path: Path | None) -> Params:
+    """Params of a YAML file (None: the defaults). The sections of `OTHERS` are read elsewhere and left out here.
 
     Raises ParamsError when the file is missing, not YAML, or does not fit.
     """
     if path is None:
         return Params()
+    return from_mapping({k: v for k, v in _mapping(path).items() if k not in OTHERS}, where=str(path))
+
+
+def read_section(path: Path, name: str, kind: type[T]) -> T:
+    """Section `name` of a YAML file as a dataclass; absent is all default. Raises ParamsError as `from_yaml` does."""
+    section = _mapping(path).get(name)
+    if section is not None and not isinstance(section, Mapping):
+        raise ParamsError(f"{path}: {name} is no mapping.", "A parameter file is `section: {key: value}`.")
+    return _strictly(kind, section or {}, f"{path}: {name}.")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file holds."""
     import yaml
 
     try:
@@ -221,7 +243,7 @@ def from_yaml(path: Path | None, extra: frozenset[str] = frozenset()) -> Params:
         raise ParamsError(f"{path} is not YAML: {error}.", "Mend the file.") from error
     if value is not None and not isinstance(value, dict):
         raise ParamsError(f"{path} holds no mapping.", "A parameter file is `section: {key: value}`.")
-    return from_mapping({k: v for k, v in (value or {}).items() if k not in extra}, where=str(path))
+    return value or {}
 
 
 def to_mapping(params: Params) -> dict[str, Any]:

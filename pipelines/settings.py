@@ -50,7 +50,7 @@ def load(path: Path = FILE) -> Settings:
     """The settings in force."""
     own: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["pipeline"]
     return Settings(
-        params=from_yaml(path, extra=frozenset({"pipeline"})),
+        params=from_yaml(path),
         sample=own["sample"],
         root=Path(own["root"]),
         staging=Path(own["staging"]),

@@ -69,7 +69,7 @@ def test_a_digest_changes_with_its_parts() -> None:
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "params").glob("*.yaml")), ids=lambda file: file.name)
 def test_every_parameter_file_fits(file: Path) -> None:
-    params = from_yaml(file, extra=frozenset({"pipeline"}))
+    params = from_yaml(file)
     assert from_mapping(to_mapping(params)) == params
 
 
