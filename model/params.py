@@ -99,6 +99,8 @@ class PretrainParams:
     augment: AugmentParams = field(default_factory=AugmentParams)
     balance: BalanceParams = field(default_factory=BalanceParams)
     optimiser: OptimiserParams = field(default_factory=OptimiserParams)
+    normalisation: Literal["corpus", "imagenet"] = "corpus"
+    """Mean and deviation of the input: of the corpus, or ImageNet's. Either is kept with the weights."""
     init: str | None = None
     """Weights to start from: a file (facebook's MAE, USF-MAE, timm) or a folder that a run of ours left. None: new."""
     epochs: Positive = 100.0
@@ -180,7 +182,7 @@ class FinetuneParams:
     warmup_epochs: NotNegative = 3.0
     batch: Count = 32
     drop_path: Probability = 0.1
-    augment: AugmentParams = field(default_factory=lambda: AugmentParams(crop_area=(0.5, 1.0)))
+    augment: AugmentParams = field(default_factory=lambda: AugmentParams(crop_area=(0.5, 1.0), interpolation="area"))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if __name__ == "__main__":
     write_text(Path("results/leakage.html"), leakage.page(found, pretrain, held_out))
     rules = Counter(leak.rule for leak in found.leaks)
     counts = {rule: rules[rule] for rule in ("pixel", "near", "patient", "relation")}
+    write_json(Path("results/verdict.json"), found.as_json())
     write_json(Path("results/gate.json"), counts | {"pretrain": found.pretrain, "held_out": found.held_out})
     for leak in found.leaks[:20]:
         print(f"leak: {leak.rule}: {leak.pretrain_key} {leak.held_out_key or ''}: {leak.detail}", file=sys.stderr)

@@ -78,3 +78,13 @@ def corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = openus("build-shards", *sample_words(sample), "--out", out, "--workers", 2)
     assert ran.exit_code == 0, ran.stderr
     return out
+
+
+@pytest.fixture(scope="session")
+def gate(corpus: Path) -> Path:
+    """The verdict on the synthetic corpus: passed."""
+    verdict = corpus.parent / "verdict.json"
+    ran = openus("check-leakage", "--pretrain", corpus, "--held-out", corpus, "--json")
+    assert ran.exit_code == 0, ran.stderr
+    verdict.write_text(ran.stdout)
+    return verdict

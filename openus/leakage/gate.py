@@ -39,12 +39,17 @@ class Leak:
 
 @dataclass(slots=True)
 class Findings:
-    """What the gate found; `pretrain` and `held_out` count the pictures that were compared."""
+    """What the gate found; `pretrain` and `held_out` count the pictures that were compared.
+
+    `compared` says of either side which corpus it was (its digest, None for loose files) and which sources it held,
+    so that a verdict that was written down can be held against a corpus later (`openus.leakage.admit`).
+    """
 
     pretrain: int
     held_out: int
     leaks: list[Leak] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    compared: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -59,6 +64,7 @@ class Findings:
             "held_out": self.held_out,
             "leaks": [asdict(leak) for leak in self.leaks],
             "notes": self.notes,
+            "compared": self.compared,
         }
 
 
@@ -78,6 +84,10 @@ def check(
         adjudicated: pairs of keys on which a person has decided: True same, False different.
     """
     findings = Findings(len(pretrain.pictures), len(held_out.pictures), notes=[*pretrain.notes, *held_out.notes])
+    findings.compared = {
+        name: {"digest": side.digest, "sources": side.sources}
+        for name, side in (("pretrain", pretrain), ("held_out", held_out))
+    }
     verdicts = adjudicated or {}
     for match in search.matches(pretrain.prints, held_out.prints, params, progress):
         a, b = pretrain.pictures[match.i].key, held_out.pictures[match.j].key

@@ -17,7 +17,7 @@ from openus.dedup.search import Fingerprints
 from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedium, UsageError
 from openus.params import Params
 from openus.pictures import pictures
-from openus.shards.read import samples
+from openus.shards.read import digest, samples
 from openus.storage import printable, walk
 
 Progress = Callable[[str, int, int], None]
@@ -45,6 +45,13 @@ class Side:
     salt: str | None = None
     """Fingerprint of the HMAC key that hashed the patients of own archives; None when unknown."""
     notes: list[str] = field(default_factory=list)
+    digest: str | None = None
+    """Of the corpus that was read (`openus.shards.digest`); None for loose shards and pictures."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Slugs of the sources whose pictures are here, sorted."""
+        return sorted({picture.source for picture in self.pictures if picture.source})
 
     def of_role(self, role: str) -> Side:
         """The pictures of that role; all of them when none has it (a corpus built for one side only)."""
@@ -67,6 +74,7 @@ class Side:
             ),
             self.salt,
             list(self.notes),
+            self.digest,
         )
 
 
@@ -112,6 +120,8 @@ def _corpus(path: Path, progress: Progress | None) -> Side:
             f"{path}: {len(unread)} kept pictures are in no shard beside it, {min(unread)} among them.",
             "The gate reads the shards: bring them along, and see what `openus verify` tells.",
         )
+    if path.name == "manifest.parquet":
+        side.digest = digest(path.parent)
     return side
 
 

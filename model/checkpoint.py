@@ -1,0 +1,225 @@
+"""What a run leaves behind: its state to go on from, its weights to use, and a card that says what went in.
+
+OUT/state.pt                  everything that the next step depends on; read without unpickling
+OUT/mae.safetensors           the whole autoencoder under facebook's key names
+OUT/encoder/                  config.json + model.safetensors, for timm.create_model("local-dir:OUT/encoder")
+OUT/encoder/card.json         corpus, gate, sources with their terms, parameters, what was measured
+OUT/encoder/README.md         the same for a reader
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.mae import ARCHITECTURES, MaskedAutoencoder
+from model.params import ModelParams
+from model.weights import encoder_state
+from openus.errors import CorpusError
+from openus.storage import atomic, write_text
+
+STATE_VERSION = 1
+STATE = "state.pt"
+
+
+def save_state(out: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a run, whole or not at all. `state` holds tensors, numbers, strings and containers of them."""
+    with atomic(out / STATE) as file:
+        torch.save({"version": STATE_VERSION, **state}, file)
+
+
+def load_state(out: Path, run: str, replace: bool = False) -> dict[str, Any] | None:
+    """The state that an earlier process of the same run left in `out`; None when there is none.
+
+    Args:
+        out: folder of the run.
+        run: digest of all that the numbers depend on (corpus, parameters, weights to start from).
+        replace: a state that is of another run, or damaged, counts as none.
+
+    Raises CorpusError when the file is damaged, or of another run.
+    """
+    path = out / STATE
+    if not path.exists():
+        return None
+    anew = "Choose another folder for the new run, or remove this one to start anew."
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if replace:
+            return None
+        raise CorpusError(f"{path} cannot be read: {type(error).__name__}.", anew) from error
+    if state.get("version") != STATE_VERSION or state.get("run") != run:
+        if replace:
+            return None
+        raise CorpusError(f"{path} belongs to a run with another corpus or other parameters.", anew)
+    return state
+
+
+def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: tuple[str, str]) -> str:
+    """Write tensors atomically; returns the file's SHA-256. The bytes depend on names and values alone.
+
+    One entry of metadata and no more: safetensors writes several in an order that changes from run to run.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
+    content = save(tensors, dict([metadata]))
+    with atomic(path) as file:
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mapping[str, Any]) -> Path:
+    """Write weights, encoder folder and card; returns the encoder's folder.
+
+    `card` holds at least `statistics` (mean and std a channel, of 0–1) and `sources`. The card goes last: where it
+    stands, its `weights` name the SHA-256 of files that were written before it.
+    """
+    folder = out / "encoder"
+    state = model.state_dict()
+    statistics = card["statistics"]
+    origin = {"model": asdict(params), "sources": sorted(card["sources"]), **statistics}
+    weights = {
+        "mae": save_safetensors(state, out / "mae.safetensors", ("openus", json.dumps(origin))),
+        "encoder": save_safetensors(encoder_state(state), folder / "model.safetensors", ("format", "pt")),
+    }
+    config = timm_config(params, statistics["mean"], statistics["std"], licence_of(card["sources"]))
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    whole = {**card, "weights": weights}
+    write_text(folder / "README.md", readme(whole))
+    write_text(folder / "card.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    return folder
+
+
+def timm_config(params: ModelParams, mean: Sequence[float], std: Sequence[float], licence: str) -> dict[str, Any]:
+    """config.json of a folder that timm opens: the architecture, what differs from timm's, and how to prepare input."""
+    one = ARCHITECTURES[params.architecture]
+    size = params.image_size
+    return {
+        "architecture": one.timm,
+        "num_classes": 0,
+        "num_features": one.width,
+        "global_pool": "token",
+        "model_args": {
+            "img_size": size,
+            "patch_size": one.patch,
+            "in_chans": params.channels,
+            "embed_dim": one.width,
+            "depth": one.depth,
+            "num_heads": one.heads,
+            "mlp_ratio": one.mlp_ratio,
+        },
+        "pretrained_cfg": {
+            "tag": "openus_mae",
+            "custom_load": False,
+            "input_size": [params.channels, size, size],
+            "fixed_input_size": True,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "crop_mode": "border",
+            "mean": list(mean),
+            "std": list(std),
+            "num_classes": 0,
+            "pool_size": None,
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+            "license": licence,
+        },
+    }
+
+
+def terms(pictures: Mapping[str, int], rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Per source how many pictures went in and under which terms, strictest first; `rows` as the manifest has them."""
+    found: dict[str, dict[str, Any]] = {}
+    for slug, count in sorted(pictures.items()):
+        own = [row for row in rows if row["source"] == slug]
+        found[slug] = {
+            "pictures": count,
+            "licences": sorted({str(row["licence"] or "unstated") for row in own}),
+            **{name: _strictest([row[name] for row in own]) for name in ("commercial_use", "redistribution")},
+        }
+    return found
+
+
+def _strictest(said: Sequence[bool | None]) -> bool | None:
+    """False where one says no, else None where one says nothing."""
+    return False if False in said else None if None in said or not said else True
+
+
+def licence_of(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line for the weights: what the terms of the pictures that they come from allow. No legal advice."""
+    if any(one["commercial_use"] is False for one in sources.values()):
+        return "made from pictures whose terms forbid commercial use; see card.json"
+    if any(one["commercial_use"] is None for one in sources.values()):
+        return "made from pictures some of whose terms are unknown; see card.json"
+    return "made from pictures that allow commercial use; see card.json"
+
+
+def readme(card: Mapping[str, Any]) -> str:
+    """The card as a page."""
+    statistics, training = card["statistics"], card["training"]
+    rows = [
+        f"| {slug} | {one['pictures']} | {', '.join(one['licences'])} | {_word(one['commercial_use'])} | "
+        f"{_word(one['redistribution'])} |"
+        for slug, one in card["sources"].items()
+    ]
+    model = card["params"]["model"]
+    return "\n".join(
+        [
+            "---",
+            "library_name: timm",
+            "tags: [ultrasound, mae, openus]",
+            "---",
+            f"# {model['architecture']}, masked pre-training on ultrasound",
+            "",
+            f"{training['steps']} steps of {card['params']['batch']} pictures ({training['pictures_seen']} shown), "
+            f"last loss {training['loss']:.4f}. Made by openus {card['openus']}.",
+            "",
+            "```python",
+            "import timm",
+            'encoder = timm.create_model("local-dir:FOLDER", pretrained=True)   # FOLDER: where this page lies',
+            "```",
+            "",
+            f"Input: {model['channels']} channel(s), {model['image_size']} pixels a side, values 0–1, minus "
+            f"{statistics['mean']}, over {statistics['std']} (channel by channel).",
+            "",
+            "## What went in",
+            "",
+            f"Corpus `{card['corpus']['digest'][:16]}…`. The leakage gate passed on these bytes: "
+            f"{card['gate']['pretrain']} pictures against {card['gate']['held_out']} held out "
+            f"({', '.join(card['gate']['held_out_sources']) or 'no published source'}).",
+            "",
+            "| source | pictures | licence | commercial use | pass on |",
+            "|---|---:|---|---|---|",
+            *rows,
+            "",
+            f"These weights are {licence_of(card['sources'])}.",
+            "",
+        ]
+    )
+
+
+def _word(value: bool | None) -> str:
+    return "unknown" if value is None else "yes" if value else "no"
+
+
+def origin_of(path: Path) -> dict[str, Any] | None:
+    """What a file of ours says of itself: `model` (its sizes), `mean`, `std`, `sources`; None for a stranger's file."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get("openus")
+    except (SafetensorError, OSError):
+        return None
+    origin: dict[str, Any] | None = json.loads(said) if said else None
+    return origin

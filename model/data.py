@@ -1,0 +1,220 @@
+"""Batches for pre-training: augmented pictures and mask noise, in an order that depends on the seed alone.
+
+    pictures.py   what a corpus holds, and random access to it
+    jpeg.py       bytes to pixels
+    order.py      which picture when
+    augment.py    what is seen of it
+    here          the dataset and its loader
+
+There is no shuffle buffer and no state: the picture at (epoch, position) is a pure function of the seed, so any
+number of workers or processes, and a run that starts in the middle, see the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from model.augment import WORDS, SampleRandom, draw_view, fit_square, mask_noise, show, uniform
+from model.order import Index, Steps, epoch_order, quotas
+from model.params import AugmentParams
+from model.pictures import Pictures, Shards, Statistics, decode_picture, read_pictures, statistics
+from openus.data import Pixels
+from openus.errors import OpenusError
+
+__all__ = ["Index", "Loader", "Pictures", "PretrainDataset", "Shards", "Statistics", "Steps", "decode_picture",
+           "epoch_order", "fit_square", "loader", "quotas", "read_pictures", "statistics"]  # fmt: skip
+
+Batch = tuple[Tensor, Tensor]
+"""Pictures uint8 [N, C, S, S] and mask noise float32 [N, L]."""
+
+PREFETCH: Final = 4
+"""Batches that a worker is ahead."""
+SLOTS: Final = PREFETCH + 2
+"""Places for batches that a worker has: those ahead, the one being copied out, one to spare."""
+
+
+class PretrainDataset(Dataset[Batch]):
+    """Augmented pictures with mask noise: `dataset[row, epoch, position]` is (uint8 [C, S, S], float32 [L]).
+
+    `patches` is L. Everything random comes from (seed, epoch, position). May be pickled, and used after a fork.
+    Raises CorpusError for a damaged picture, naming it.
+    """
+
+    def __init__(
+        self, pictures: Pictures, augment: AugmentParams, *, size: int, channels: int, patches: int, seed: int
+    ) -> None:
+        self.shards = Shards(pictures)
+        self.augment, self.size, self.channels, self.patches = augment, size, channels, patches
+        self._random = SampleRandom(seed)
+
+    def __len__(self) -> int:
+        return len(self.shards.pictures)
+
+    def __getitem__(self, index: Index) -> Batch:
+        images, noise = self.batch([index])
+        return images[0], noise[0]
+
+    def batch(self, indices: list[Index]) -> Batch:
+        """The samples of `indices` as one batch."""
+        images, noise = self.room(len(indices))
+        self.fill(indices, images.numpy(), noise.numpy())
+        return self.as_seen(images), noise
+
+    def room(self, *shape: int) -> Batch:
+        """Memory for samples: pictures [*shape, S, S] or [*shape, S, S, 3], noise [*shape, L]."""
+        pixels = (self.size, self.size) if self.channels == 1 else (self.size, self.size, self.channels)
+        return torch.empty((*shape, *pixels), dtype=torch.uint8), torch.empty((*shape, self.patches))
+
+    def fill(self, indices: list[Index], images: Pixels, noise: NDArray[np.float32]) -> None:
+        """Write the samples of `indices` into memory of `room(len(indices))`."""
+        width, height = self.shards.pictures.width, self.shards.pictures.height
+        words = np.stack([self._random.words(epoch, at, WORDS + self.patches) for _, epoch, at in indices])
+        noise[:] = mask_noise(words[:, WORDS:])
+        for (row, _, _), random, out in zip(indices, uniform(words[:, :WORDS]), images, strict=True):
+            view = draw_view(int(width[row]), int(height[row]), self.augment, random)
+            show(self.shards.picture(row, self.channels, view.rows), view, self.augment, out)
+
+    def as_seen(self, images: Tensor) -> Tensor:
+        """Filled memory [N, S, S] or [N, S, S, 3] as [N, C, S, S]."""
+        return images[:, None] if self.channels == 1 else images.permute(0, 3, 1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker has put a batch of `count` samples."""
+
+    worker: int
+    slot: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error on its way from a worker: torch would raise it anew, with its whole traceback for a message."""
+
+    error: OpenusError
+
+
+class _Shared(Dataset[Any]):
+    """A dataset whose batches are written into memory that all processes share.
+
+    Torch makes new shared memory for each batch, and mapping it in costs as much as resizing the pictures. Here each
+    worker writes into `SLOTS` places in turn, and the consumer copies them out. A worker is given a batch to load only
+    when the one `PREFETCH` before has reached the consumer, so nothing is overwritten before it is read.
+    """
+
+    def __init__(self, dataset: PretrainDataset, workers: int, count: int) -> None:
+        self.dataset = dataset
+        self.images, self.noise = (memory.share_memory_() for memory in dataset.room(workers, SLOTS, count))
+        self._slot = 0
+
+    def __getitems__(self, indices: list[Index]) -> Place | Failure:
+        """Torch's fetcher asks for whole batches by this name."""
+        info = get_worker_info()
+        assert info is not None, "only workers share"
+        self._slot = (self._slot + 1) % SLOTS
+        images, noise = (memory[info.id, self._slot, : len(indices)].numpy() for memory in (self.images, self.noise))
+        try:
+            self.dataset.fill(indices, images, noise)
+        except OpenusError as error:
+            return Failure(error)
+        return Place(info.id, self._slot, len(indices))
+
+    def taken(self, place: Place, pin_memory: bool) -> Batch:
+        """A copy of a batch, its place free again."""
+        images, noise = (m[place.worker, place.slot, : place.count] for m in (self.images, self.noise))
+        images = self.dataset.as_seen(images)
+        return tuple(  # type: ignore[return-value]
+            torch.empty(m.shape, dtype=m.dtype, pin_memory=pin_memory).copy_(m) for m in (images, noise)
+        )
+
+
+class Loader(DataLoader[Any]):
+    """Micro-batches in the order of `steps`, loaded by `workers` processes, or by this one for 0.
+
+    Workers come from a fork server where the system has one: a plain fork hangs once OpenCV has used its threads, and
+    copies locks and a CUDA context. Torch's own random state is not touched.
+    """
+
+    def __init__(self, dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: bool) -> None:
+        self._shared = _Shared(dataset, workers, steps.micro_batch) if workers else None
+        self._samples, self._pin = dataset, pin_memory
+        many: dict[str, Any] = {}
+        if workers:
+            many = {"persistent_workers": True, "prefetch_factor": PREFETCH, "multiprocessing_context": _context()}
+        super().__init__(
+            self._shared or dataset,
+            batch_sampler=steps,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_settle_worker,
+            generator=torch.Generator(),
+            **many,
+        )
+
+    def __iter__(self) -> Any:
+        """Batches; raises a worker's CorpusError as it was, and OpenusError when a worker dies."""
+        return self._from_workers(self._shared) if self._shared else self._from_here()
+
+    def _from_here(self) -> Iterator[Batch]:
+        for indices in self.batch_sampler:  # type: ignore[union-attr]
+            images, noise = self._samples.batch(indices)
+            yield (images.pin_memory(), noise.pin_memory()) if self._pin else (images, noise)
+
+    def _from_workers(self, shared: _Shared) -> Iterator[Batch]:
+        batches = super().__iter__()
+        while True:
+            try:
+                found = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise OpenusError(
+                    "A process that loads pictures died.", "Often it is memory: take fewer workers."
+                ) from error
+            if isinstance(found, Failure):
+                raise found.error
+            yield shared.taken(found, self._pin)
+
+
+def loader(dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: bool = False) -> Loader:
+    """Batches (uint8 [N, C, S, S], float32 [N, L]) in the order of `steps`, one a micro-batch of this process.
+
+    The same bytes for any number of workers. `pin_memory`: in page-locked memory, which a GPU copies from while it
+    computes. Iterating raises CorpusError for a damaged picture.
+    """
+    return Loader(dataset, steps, workers=workers, pin_memory=pin_memory)
+
+
+def _context() -> Any:
+    """How workers are started."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imported once, not by each worker
+    return context
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _settle_worker(_: int) -> None:
+    """A worker is one thread, and Ctrl-C is its parent's business."""
+    cv2.setNumThreads(1)
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,61 @@
+"""Encoded bytes to pixels, and no more rows of a JPEG than are looked at.
+
+A crop ends, on average, an eighth above the bottom of its picture, and what lies below it need not be decoded. OpenCV
+has no such call, but a gray baseline JPEG is a plain row of 8 × 8 blocks, each decoded by itself: with a smaller
+height in its header the decoder stops early, and the rows it gives are the same to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from openus.data import Pixels
+
+_FLAGS: Final = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
+_PADDING: Final = bytes(16)
+
+
+def decode(content: bytes, channels: int, rows: int | None = None) -> Pixels | None:
+    """Encoded bytes as uint8 [H, W] for one channel, [H, W, 3] in RGB order for three; None when they are no picture.
+
+    With `rows` at least that many rows from the top come, where possible no more.
+    """
+    if rows is not None and (top := _top(content, rows)) is not None:
+        picture = _decode(top, channels)
+        if picture is not None and len(picture) == rows:
+            return picture
+    return _decode(content, channels)
+
+
+def _decode(content: bytes, channels: int) -> Pixels | None:
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[channels] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
+    except cv2.error:
+        return None
+
+
+def _top(content: bytes, rows: int) -> bytes | None:
+    """The JPEG that says it has `rows` rows; None where that saves nothing or is not known to work.
+
+    The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
+    stand for what it reads ahead.
+    """
+    if content[:2] != b"\xff\xd8" or content[-2:] != b"\xff\xd9":
+        return None
+    at = 2
+    while content[at : at + 1] == b"\xff" and at + 9 < len(content):
+        marker = content[at + 1]
+        # Markers of ITU-T T.81, table B.1. C0: baseline frame, of which one component is read here.
+        if marker == 0xC0:
+            height, components = int.from_bytes(content[at + 5 : at + 7]), content[at + 9]
+            if components != 1 or not 0 < rows <= height - 8:
+                return None
+            view = memoryview(content)
+            return b"".join((view[: at + 5], rows.to_bytes(2), view[at + 7 : -2], _PADDING))
+        if 0xC1 <= marker <= 0xCF and marker != 0xC4 or marker in (0xDA, 0xDD):
+            return None  # another kind of frame, no frame before the data, or restart markers within the data
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return None

@@ -1,0 +1,405 @@
+"""Masked pre-training from the shards of a corpus that the leakage gate has let through.
+
+    python -m model.pretrain --corpus corpus --gate verdict.json --params params.yaml --out run
+    torchrun --nproc-per-node 8 -m model.pretrain …          the same numbers, sooner
+
+What a step computes depends on the corpus, the parameters and the step's number: pictures, crops and masks are
+functions of (seed, epoch, position), so a run that is killed and run on is the run that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+import openus
+from model import checkpoint, data, reconstruct, weights
+from model.augment import fit_square
+from model.log import Line, Log, writing
+from model.mae import MaskedAutoencoder
+from model.optimise import learning_rate, optimiser_of
+from model.order import Steps
+from model.params import PretrainParams, pretrain_params
+from model.world import World, join, told_to_stop
+from openus import manifest
+from openus.cli import Command
+from openus.errors import CorpusError, OpenusError, UsageError
+from openus.leakage import Verdict, admit
+from openus.params import digest
+from openus.storage import atomic, sha256_file, sweep
+
+LOGS_AN_EPOCH = 4
+
+
+class Stopped(OpenusError):
+    """A run that was asked to stop and has saved its state."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What does not change from the first step to the last."""
+
+    corpus: Path
+    out: Path
+    params: PretrainParams
+    verdict: Verdict
+    pictures: data.Pictures
+    statistics: data.Statistics
+    steps: int
+    epoch_steps: float
+    """Steps an epoch; need not be whole."""
+    id: str
+    """Digest of all that the numbers depend on."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What changes: the steps done, the loss since the last line of the history, and the history."""
+
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    history: list[Line] = field(default_factory=list)
+
+
+def pretrain(
+    corpus: Path,
+    gate: Path,
+    params: PretrainParams,
+    out: Path,
+    world: World,
+    *,
+    stop_after: int | None = None,
+    replace: bool = False,
+) -> Path:
+    """Train until the last epoch, or go on where an earlier process in `out` was stopped; returns the encoder's folder.
+
+    Args:
+        corpus: folder of a finished build.
+        gate: verdict of the leakage gate on it (`openus check-leakage --json`).
+        params: what to train and how.
+        out: folder of the run; holds the state to resume and, at the end, weights, encoder and card.
+        world: this process among those that train together (`model.world.join`).
+        replace: an unfinished or finished run of other parameters in `out` gives way instead of being an error.
+        stop_after: steps after which to stop as a signal would; for tests and for jobs of limited length.
+
+    Raises:
+        CorpusError: the gate is shut, the corpus is damaged, or `out` belongs to another run.
+        UsageError: the parameters do not fit the corpus or the number of processes.
+        Stopped: SIGTERM, SIGINT, SIGUSR1 or `stop_after` came; the state is saved.
+    """
+    run = prepare(corpus, gate, params, out, world)
+    if world.device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+    else:
+        torch.set_float32_matmul_precision("high")
+    torch.manual_seed(params.seed)
+    model = MaskedAutoencoder(params.model)
+    started_from = _start(model, run)
+    model.to(world.device)
+    optimiser = optimiser_of(model, params.optimiser, fused=world.device.type == "cuda")
+    progress = _resume(run, model, optimiser, world, replace)
+    if progress.step and world.leads:
+        click.echo(f"going on after step {progress.step} of {run.steps}", err=True)
+    history = writing(out / "live", run.steps, progress.history) if world.leads else nullcontext(lambda line: None)
+    with told_to_stop() as told, history as log:
+        _train(run, model, optimiser, progress, world, log, lambda: told() or progress.step == stop_after)
+    if world.leads:
+        _finish(run, model, progress, started_from)
+    return out / "encoder"
+
+
+def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: World) -> Run:
+    """Everything that is decided before the first step; refuses what must not be trained on. Errors as `pretrain`."""
+    verdict = world.first(lambda: admit(corpus, gate))
+    pictures = data.read_pictures(corpus, role="pretrain")
+    statistics = world.first(lambda: _statistics(pictures, params))
+    epoch_steps = (params.epoch_pictures or len(pictures)) / params.batch
+    init = None
+    if params.init is not None:
+        init = world.first(lambda: sha256_file(_init(params.init or "")))
+    run_id = digest("pretrain 1", verdict.digest, numbers(params), init or "")
+    steps = max(1, round(params.epochs * epoch_steps))
+    return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id)
+
+
+def _statistics(pictures: data.Pictures, params: PretrainParams) -> data.Statistics:
+    if params.normalisation == "corpus":
+        return data.statistics(pictures, params.model.channels, seed=params.seed)
+    if params.model.channels != 3:
+        raise UsageError("pretrain.normalisation imagenet is of three channels.", "Set model.channels to 3.")
+    return data.Statistics(weights.IMAGENET_MEAN, weights.IMAGENET_STD, 0)
+
+
+def numbers(params: PretrainParams) -> dict[str, Any]:
+    """The parameters that the weights depend on; the others may change from one start to the next."""
+    free = {"workers", "checkpoint_minutes", "reconstructions", "reconstruct_epochs", "init", "compile"}
+    return {name: value for name, value in asdict(params).items() if name not in free}
+
+
+def _init(name: str) -> Path:
+    """The file of weights to start from: as named, or the autoencoder in the folder of a run."""
+    path = Path(name) / "mae.safetensors" if Path(name).is_dir() else Path(name)
+    if not path.exists():
+        raise UsageError(f"pretrain.init: there is no {path}.", "Name a file of weights, or the folder of a run.")
+    return path
+
+
+def _start(model: MaskedAutoencoder, run: Run) -> dict[str, Any] | None:
+    """Load `init` into the model; returns what the card says of it."""
+    if run.params.init is None:
+        return None
+    path = _init(run.params.init)
+    state, origin = weights.read_state(path), checkpoint.origin_of(path)
+    views = {"mean": run.statistics.mean, "std": run.statistics.std}
+    if origin is not None:
+        views |= {"source_mean": tuple(origin["mean"]), "source_std": tuple(origin["std"])}
+    elif "patch_embed.proj.weight" in state and state["patch_embed.proj.weight"].shape[1] == 1:  # nobody says: taken as trained on what it will see
+        views |= {"source_mean": run.statistics.mean[:1], "source_std": run.statistics.std[:1]}
+    loaded = weights.load_mae(model, state, **views)
+    return {
+        "name": path.name,
+        "sha256": sha256_file(path),
+        "missing": list(loaded.missing),
+        "ignored": list(loaded.ignored),
+        "notes": list(loaded.notes),
+        "sources": origin and origin["sources"],
+    }
+
+
+def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Progress:
+    """Bring model, optimiser and random numbers to where an earlier process stopped; all processes read the file."""
+    if world.leads:
+        run.out.mkdir(parents=True, exist_ok=True)
+        sweep(run.out)
+    world.first(lambda: None)
+    state = checkpoint.load_state(run.out, run.id, replace)
+    if state is None:
+        return Progress()
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["rng"])
+    return Progress(**state["progress"])
+
+
+def _save(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+    checkpoint.save_state(
+        run.out,
+        {
+            "run": run.id,
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "rng": torch.get_rng_state(),
+            "progress": asdict(progress),
+        },
+    )
+
+
+def _train(
+    run: Run,
+    model: MaskedAutoencoder,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    world: World,
+    log: Log,
+    asked: Callable[[], bool],
+) -> None:
+    """Every step from `progress.step` to the last; saves on the way and when asked to stop."""
+    params = run.params
+    trained: nn.Module = DistributedDataParallel(model) if world.size > 1 else model
+    trained = torch.compile(trained) if params.compile else trained  # type: ignore[assignment]  # a module still
+    batches = iter(_loader(run, progress.step, world, model.patches))
+    log_steps = max(1, round(run.epoch_steps / LOGS_AN_EPOCH))
+    panel_steps = max(1, round(params.reconstruct_epochs * run.epoch_steps))
+    began = saved = time.monotonic()
+    waited, seen = 0.0, 0
+    while progress.step < run.steps:
+        rate = learning_rate(progress.step, run.steps, run.epoch_steps, params.batch, params.optimiser)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss, wait = _step(run, trained, optimiser, batches, world)
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.loss_steps += 1
+        waited, seen = waited + wait, seen + params.batch
+        last = progress.step == run.steps
+        if progress.step % log_steps == 0 or last:
+            took = max(time.monotonic() - began, 1e-9)
+            line = {"step": progress.step, "epoch": progress.step / run.epoch_steps, "lr": rate,
+                    "loss": world.mean(progress.loss_sum / progress.loss_steps),
+                    "images_per_s": seen / took, "data_wait": waited / took}  # fmt: skip
+            progress.loss_sum, progress.loss_steps, began, waited, seen = 0.0, 0, time.monotonic(), 0.0, 0
+            progress.history.append(line)
+            log(line)
+        if world.leads and (progress.step % panel_steps == 0 or last):
+            _draw(run, model, world)
+        stop = world.any(asked())
+        if world.leads and (stop or last or time.monotonic() - saved >= params.checkpoint_minutes * 60):
+            _save(run, model, optimiser, progress)
+            saved = time.monotonic()
+        if stop and not last:
+            raise Stopped(
+                f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
+            )
+
+
+def _step(
+    run: Run,
+    trained: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    world: World,
+) -> tuple[float, float]:
+    """One step of the optimiser; returns this process's mean loss and the seconds waited for pictures."""
+    params = run.params
+    rounds = params.batch // (params.micro_batch * world.size)
+    mean, std = (
+        torch.tensor(v, device=world.device).view(1, -1, 1, 1) for v in (run.statistics.mean, run.statistics.std)
+    )
+    total, waited = torch.zeros((), dtype=torch.float64, device=world.device), 0.0
+    for number in range(1, rounds + 1):
+        asked = time.monotonic()
+        pictures, noise = next(batches)
+        waited += time.monotonic() - asked
+        images = (pictures.to(world.device, non_blocking=True).float() / 255 - mean) / std
+        quiet = isinstance(trained, DistributedDataParallel) and number < rounds
+        with trained.no_sync() if quiet else nullcontext(), _precision(params, world):  # type: ignore[operator]
+            loss = trained(images, noise.to(world.device, non_blocking=True))[0] / rounds
+            loss.backward()
+        total += loss.detach()
+    if params.optimiser.clip_norm is not None:
+        nn.utils.clip_grad_norm_(trained.parameters(), params.optimiser.clip_norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    value = float(total)
+    if not math.isfinite(value):
+        raise CorpusError(f"The loss is {value}.", "Lower pretrain.optimiser.base_lr, or set clip_norm.")
+    return value, waited
+
+
+def _normalisation(run: Run, world: World) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the corpus, [1, C, 1, 1]."""
+    both = torch.tensor([run.statistics.mean, run.statistics.std], device=world.device)
+    return both[0].view(1, -1, 1, 1), both[1].view(1, -1, 1, 1)
+
+
+def _precision(params: PretrainParams, world: World) -> AbstractContextManager[Any]:
+    """bf16 autocast where the device gains by it: CPUs here do not."""
+    if params.precision == "bf16" and world.device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def _loader(run: Run, start: int, world: World, patches: int) -> data.Loader:
+    params = run.params
+    steps = Steps(
+        run.pictures.groups(params.balance.by),
+        power=params.balance.power,
+        size=params.epoch_pictures or len(run.pictures),
+        seed=params.seed,
+        batch=params.batch,
+        micro_batch=params.micro_batch,
+        start=start,
+        total=run.steps,
+        rank=world.rank,
+        world=world.size,
+    )
+    dataset = data.PretrainDataset(
+        run.pictures,
+        params.augment,
+        size=params.model.image_size,
+        channels=params.model.channels,
+        patches=patches,
+        seed=params.seed,
+    )
+    return data.loader(dataset, steps, workers=params.workers, pin_memory=world.device.type == "cuda")
+
+
+def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
+    """The panel of reconstructions, of the same pictures and masks throughout: one of each source as far as they go."""
+    wanted = run.params.reconstructions
+    if not wanted:
+        return
+    first = {source: row for row, source in reversed(list(enumerate(run.pictures.source)))}
+    others = (row for row in range(len(run.pictures)) if row not in set(first.values()))
+    rows = [*sorted(first.values()), *others][:wanted]
+    size, channels = run.params.model.image_size, run.params.model.channels
+    shards = data.Shards(run.pictures)
+    shown = [fit_square(shards.picture(row, channels), size, "pad") for row in rows]
+    stack = np.stack([one if one.ndim == 3 else one[..., None] for one in shown]).transpose(0, 3, 1, 2)
+    noise = np.random.default_rng(run.params.seed).random((len(rows), model.patches), dtype=np.float32)
+    mean, std = (
+        torch.tensor(v, device=world.device).view(1, -1, 1, 1) for v in (run.statistics.mean, run.statistics.std)
+    )
+    pictures, masks = torch.from_numpy(stack).to(world.device), torch.from_numpy(noise).to(world.device)
+    with atomic(run.out / "reconstruction.png") as file:
+        file.write(reconstruct.png(reconstruct.panel(model, pictures, masks, mean, std)))
+
+
+def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from: dict[str, Any] | None) -> None:
+    """Weights, encoder folder and card."""
+    import timm
+
+    pictures, last = run.pictures, progress.history[-1]
+    rows = manifest.read(
+        run.corpus / "manifest.parquet",
+        ["source", "role", "status", "licence", "commercial_use", "redistribution"],
+    ).to_pylist()
+    rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
+    checkpoint.export(
+        run.out,
+        model,
+        run.params.model,
+        {
+            "openus": openus.__version__,
+            "software": {"torch": torch.__version__, "timm": timm.__version__},
+            "params": asdict(run.params),
+            "statistics": asdict(run.statistics),
+            "corpus": {"digest": run.verdict.digest, "pictures": len(pictures)},
+            "gate": {"ok": True, **asdict(run.verdict)},
+            "sources": checkpoint.terms(Counter(pictures.source), rows),
+            "init": started_from,
+            "training": {
+                "steps": run.steps,
+                "pictures_seen": run.steps * run.params.batch,
+                "loss": last["loss"],
+                "first_loss": progress.history[0]["loss"],
+            },
+        },
+    )
+
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--corpus", type=PATH, required=True, help="Folder of a finished build.")
+@click.option("--gate", type=PATH, required=True, help="What `openus check-leakage … --json` printed for it.")
+@click.option("--params", "params_file", type=PATH, required=True, help="YAML file with a section `pretrain`.")
+@click.option("--out", type=PATH, required=True, help="Folder of the run; run again to go on where it stopped.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is one.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(corpus: Path, gate: Path, params_file: Path, out: Path, device: str | None, debug: bool) -> None:
+    """Pre-train a masked autoencoder on the kept pretrain pictures of a corpus; under torchrun in many processes."""
+    with join(device) as world:
+        folder = pretrain(corpus, gate, pretrain_params(params_file), out, world)
+    if world.leads:
+        click.echo(f"encoder  {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The processes of one training run, as `torchrun` starts them; one process is a world of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from openus.errors import CorpusError, OpenusError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Who this process is among how many, and what it computes on."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """True for the one process that writes files and tells of progress."""
+        return self.rank == 0
+
+    def first(self, work: Callable[[], T]) -> T:
+        """What `work` gives, done by the leading process alone and told to all. An error there is raised everywhere."""
+        if self.size == 1:
+            return work()
+        told: list[object] = [None, None]
+        if self.leads:
+            try:
+                told[0] = work()
+            except OpenusError as error:
+                told[1] = error
+            except Exception as error:  # else the others wait for ever
+                told[1] = CorpusError(f"{type(error).__name__}: {error}.")
+        dist.broadcast_object_list(told, src=0)
+        if isinstance(told[1], OpenusError):
+            raise told[1]
+        return told[0]  # type: ignore[return-value]  # as the leading process said
+
+    def mean(self, value: float) -> float:
+        """The mean over all processes."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return float(tensor) / self.size
+
+    def any(self, flag: bool) -> bool:
+        """True on all processes when it is on one."""
+        return self.mean(float(flag)) > 0
+
+
+@contextlib.contextmanager
+def join(device: str | None = None) -> Iterator[World]:
+    """This process's place among those of `torchrun` (environment RANK, WORLD_SIZE, LOCAL_RANK).
+
+    Args:
+        device: cpu or cuda; None: cuda where there is one. NCCL speaks between GPUs, gloo between CPUs.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    if size == 1:
+        yield World(0, 1, place)
+        return
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, place)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def told_to_stop() -> Iterator[Callable[[], bool]]:
+    """A question whether SIGTERM, SIGINT or SIGUSR1 has come (SLURM sends the first, or the last when asked to)."""
+    came: list[int] = []
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        before[number] = signal.signal(number, lambda signum, frame: came.append(signum))
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

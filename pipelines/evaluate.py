@@ -1,0 +1,14 @@
+"""Stage `evaluate@BENCHMARK-MODEL-PROTOCOL`: one cell of the table."""
+
+import sys
+from pathlib import Path
+
+from model.evaluate import evaluate
+from model.params import evaluate_params
+from pipelines.settings import FILE, load
+
+OUT = Path("results/evaluate")
+
+if __name__ == "__main__":
+    benchmark, model, protocol = sys.argv[1:]
+    evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), OUT / benchmark / model / protocol)

@@ -1,0 +1,491 @@
+"""From a corpus and an encoder to scores: choices see no test picture, weights load whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from model.data import Shards, read_pictures
+from model.evaluate import compare, encoders, evaluate, finetune, knn, linear
+from model.evaluate.__main__ import main
+from model.evaluate.choose import Part, balanced
+from model.evaluate.features import Images, extract
+from model.evaluate.predictions import read
+from model.mae import MaskedAutoencoder
+from model.params import (
+    AugmentParams,
+    EncoderParams,
+    EvaluateParams,
+    FinetuneParams,
+    KnnParams,
+    LinearParams,
+    ModelParams,
+)
+from model.weights import encoder_state
+from openus.errors import CorpusError, OpenusError, UsageError
+
+TINY = FinetuneParams(
+    lr=(1e-3, 5e-3), epochs=2, warmup_epochs=1.0, batch=8, augment=AugmentParams(crop_area=(0.5, 1.0))
+)
+
+
+def write_folder(folder: Path, card: dict[str, Any] | None = None, size: int = 64) -> Path:
+    """A folder as timm has them: a test ViT on one channel with the mean and deviation of a corpus."""
+    torch.manual_seed(7)
+    model = timm.create_model(
+        "test_vit", pretrained=False, num_classes=0, in_chans=1, img_size=size, global_pool="token"
+    )
+    folder.mkdir(parents=True)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": "test_vit", "num_classes": 0, "global_pool": "token",
+        "model_args": {"img_size": size, "in_chans": 1, "global_pool": "token"},
+        "pretrained_cfg": {"input_size": [1, size, size], "fixed_input_size": True, "mean": [0.2], "std": [0.15],
+                           "num_classes": 0, "first_conv": "patch_embed.proj", "classifier": "head"},
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    if card is not None:
+        (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("encoder") / "ours")
+
+
+def params(**encoder: Any) -> EvaluateParams:
+    return EvaluateParams(
+        encoders={"it": EncoderParams(**encoder)}, image_size=64, seeds=(0, 1), bootstrap=50, workers=1, finetune=TINY
+    )
+
+
+def images(corpus: Path, encoder: encoders.Encoder) -> Images:
+    return Images(Shards(read_pictures(corpus, sources=["bus-bra"])), encoder, "pad", 1)
+
+
+# ---- encoders
+
+
+def test_a_folder_says_how_pictures_are_prepared(folder: Path) -> None:
+    found = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
+    assert (found.architecture, found.channels, found.mean, found.std) == ("test_vit", 1, (0.2,), (0.15,))
+    assert not found.seeded and found.sha256 and found.card is None
+    one, other = found.build(0), found.build(1)
+    x = torch.rand(2, 1, 64, 64)
+    direct = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
+    with torch.inference_mode():
+        assert torch.equal(one.eval()(x), direct(x)) and torch.equal(other.eval()(x), direct(x))
+
+
+def test_another_image_size_resamples_the_position_embedding(folder: Path) -> None:
+    model = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 96).build(0).eval()
+    with torch.inference_mode():
+        assert model(torch.rand(1, 1, 96, 96)).shape == (1, 64)
+    own = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
+    assert torch.equal(model.state_dict()["blocks.0.attn.qkv.weight"], own.state_dict()["blocks.0.attn.qkv.weight"])
+
+
+def test_like_is_the_same_model_with_new_weights_by_the_seed(folder: Path) -> None:
+    ours = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
+    control = encoders.find("it", {"it": EncoderParams(like=str(folder))}, 64)
+    assert control.seeded and control.sha256 is None and (control.mean, control.std) == (ours.mean, ours.std)
+    name = "blocks.0.attn.qkv.weight"
+    first, again, second = (control.build(seed).state_dict()[name] for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, second)
+    assert first.shape == ours.build(0).state_dict()[name].shape
+    assert not torch.equal(first, ours.build(0).state_dict()[name])
+
+
+def test_building_leaves_the_global_generator_alone(folder: Path) -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    encoders.find("it", {"it": EncoderParams(like=str(folder))}, 64).build(0, classes=2)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def _autoencoder() -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    small = ModelParams(architecture="vit_test_patch16", image_size=64, channels=3, decoder_depth=1, decoder_width=32,
+                        decoder_heads=2)  # fmt: skip
+    return MaskedAutoencoder(small).state_dict()
+
+
+def test_an_autoencoders_file_loads_without_its_decoder(tmp_path: Path) -> None:
+    """As USF-MAE's does under vit_base_patch16_224."""
+    state = _autoencoder()
+    path = tmp_path / "mae.safetensors"
+    save_file(state, path)
+    found = encoders.find("it", {"it": EncoderParams(architecture="test_vit", weights=str(path))}, 64)
+    assert found.mean == (0.485, 0.456, 0.406) and found.channels == 3
+    loaded = found.build(0).state_dict()
+    assert set(loaded) == set(encoder_state(state)) < set(state)
+    assert all(torch.equal(loaded[key], value) for key, value in encoder_state(state).items())
+
+
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
+def test_weights_with_a_head_of_their_own_load_whole(tmp_path: Path, architecture: str) -> None:
+    torch.manual_seed(2)
+    source = timm.create_model(architecture, pretrained=False, num_classes=7)
+    path = tmp_path / "weights.safetensors"
+    save_file(source.state_dict(), path)
+    found = encoders.find("it", {"it": EncoderParams(architecture=architecture, weights=str(path))}, 160)
+    state = found.build(0).state_dict()
+    shared = [key for key in source.state_dict() if key in state]
+    assert len(shared) == len(state) and all(torch.equal(state[key], source.state_dict()[key]) for key in shared)
+    with torch.inference_mode():
+        assert found.build(0, classes=4).eval()(torch.rand(1, 3, 160, 160)).shape == (1, 4)
+
+
+def test_the_head_of_torchvisions_vgg_is_known() -> None:
+    """Without memory: the real file has 500 MB."""
+    state = {"classifier.6.weight": torch.empty(9, 4096, device="meta")}
+    assert encoders._overlay("vgg19", state, 3)["num_classes"] == 9
+
+
+@pytest.mark.parametrize("fault", ["missing", "shape", "foreign", "channels"])
+def test_weights_that_do_not_fit_are_refused_and_never_half_loaded(tmp_path: Path, fault: str) -> None:
+    state = timm.create_model("test_resnet", pretrained=False, num_classes=0).state_dict()
+    more: dict[str, Any] = {}
+    if fault == "missing":
+        del state["layer2.0.conv1.weight"]
+    elif fault == "shape":
+        state["layer2.0.conv1.weight"] = torch.zeros(3, 3, 3, 3)
+    elif fault == "foreign":
+        state = {f"module_of_others.{key}": value for key, value in state.items()}
+    else:
+        more["channels"] = 1
+    path = tmp_path / "weights.safetensors"
+    save_file(state, path)
+    found = encoders.find("it", {"it": EncoderParams(architecture="test_resnet", weights=str(path), **more)}, 64)
+    with pytest.raises(CorpusError, match="does not fit test_resnet"):
+        found.build(0)
+
+
+def test_a_folder_with_half_of_its_weights_is_refused(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "half")
+    state = timm.create_model(f"local-dir:{path}", pretrained=True).state_dict()
+    save_file({key: value for key, value in state.items() if "blocks.1" not in key}, path / "model.safetensors")
+    with pytest.raises(CorpusError, match="does not fit test_vit"):
+        encoders.find("it", {"it": EncoderParams(folder=str(path))}, 64).build(0, classes=2)
+
+
+def test_wrong_words_are_said(tmp_path: Path, folder: Path) -> None:
+    said: list[tuple[type[OpenusError], dict[str, Any], str]] = [
+        (UsageError, {}, "names no encoder"),
+        (UsageError, {"folder": "a", "architecture": "b"}, "folder and architecture"),
+        (UsageError, {"folder": str(folder), "weights": "w"}, "weights belong to an architecture"),
+        (UsageError, {"architecture": "no_such_net"}, "timm makes no no_such_net"),
+        (UsageError, {"architecture": "hf-hub:x/y"}, "no architecture of timm"),
+        (UsageError, {"folder": str(folder), "channels": 3}, "has 1"),
+        (CorpusError, {"folder": str(tmp_path)}, "no folder that timm opens"),
+        (CorpusError, {"architecture": "test_vit", "weights": str(tmp_path / "w.pth")}, "There is no file"),
+    ]
+    for kind, words, text in said:
+        with pytest.raises(kind, match=text):
+            encoders.find("it", {"it": EncoderParams(**words)}, 64)
+    with pytest.raises(UsageError, match="no 'that'"):
+        encoders.find("that", {"it": EncoderParams(folder=str(folder))}, 64)
+
+
+# ---- features
+
+
+def test_features_are_the_models_on_normalised_pictures_in_order(corpus: Path, folder: Path) -> None:
+    encoder = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
+    source = images(corpus, encoder)
+    rows = np.arange(len(source.shards.pictures))
+    found = extract(source, rows, 0, lambda *_: None)
+    assert found.shape == (30, 64) and found.dtype == np.float32
+    model = encoder.build(0).eval()
+    for row in (0, 17):
+        pixels = torch.from_numpy(source.square(row)).float()[None, None] / 255
+        with torch.inference_mode():
+            assert np.allclose(model((pixels - 0.2) / 0.15)[0], found[row], atol=1e-5)
+    many = replace(source, workers=4)
+    assert np.array_equal(extract(many, rows, 0, lambda *_: None), found)
+
+
+def test_gray_is_repeated_for_a_model_of_three_channels(corpus: Path) -> None:
+    encoder = encoders.find("it", {"it": EncoderParams(architecture="test_resnet", mean=(0.5,), std=(0.25,))}, 64)
+    source = images(corpus, encoder)
+    batch = source.tensor([source.square(0)], torch.device("cpu"))
+    assert batch.shape == (1, 3, 64, 64) and torch.equal(batch[:, 0], batch[:, 2])
+
+
+# ---- protocols
+
+
+def clouds(seed: int, count: int = 60, apart: float = 2.0) -> Part[NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.int64) % 3
+    return Part((rng.normal(size=(count, 8)) + apart * np.eye(8)[labels]).astype(np.float32), labels)
+
+
+def test_neighbours_vote_as_the_formula_says() -> None:
+    memory, x = clouds(0), clouds(1).x[:5]
+    (found,) = knn.votes(memory, x, 3, (7,), 0.07)
+    for row, one in enumerate(x):
+        cosine = memory.x @ one / np.linalg.norm(memory.x, axis=1) / np.linalg.norm(one)
+        near = np.argsort(-cosine)[:7]
+        vote = np.array([np.exp(cosine[near][memory.labels[near] == c] / 0.07).sum() for c in range(3)])
+        assert np.allclose(found[row], vote / vote.sum(), atol=1e-4)
+    every, beyond = knn.votes(memory, x, 3, (60, 999), 0.07)
+    assert np.array_equal(every, beyond)
+
+
+def test_validation_chooses_and_both_parts_are_then_used() -> None:
+    train, validation, test = clouds(0), clouds(1), clouds(2)
+    fitted = knn.fit(train, validation, 3, KnnParams(k=(1, 30)), "auroc")
+    assert fitted.chosen == {"k": 30} and fitted.validation > 0.9
+    assert np.allclose(fitted.predict(validation.x[:1]), knn.votes(
+        Part(np.concatenate([train.x, validation.x]), np.concatenate([train.labels, validation.labels])),
+        validation.x[:1], 3, (30,), 0.07)[0])  # fmt: skip
+    strengths = (1e2, 1e-3, 1e-6)
+    probe = linear.fit(train, validation, 3, LinearParams(c=strengths), "auroc")
+    values = []
+    for c in strengths:
+        alone = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000, class_weight="balanced"))
+        p = alone.fit(train.x, train.labels).predict_proba(validation.x)
+        values.append(roc_auc_score(validation.labels, p, multi_class="ovr"))
+    assert probe.chosen == {"c": strengths[int(np.argmax(values))], "converged": True}
+    assert probe.validation == pytest.approx(max(values), abs=1e-9) and min(values) < max(values)
+    found = probe.predict(test.x)
+    assert np.allclose(found.sum(axis=1), 1) and roc_auc_score(test.labels, found, multi_class="ovr") > 0.9
+    fewer = linear.fit(train, Part(validation.x[:3], validation.labels[:3]), 3, LinearParams(c=(0.1,)), "auroc")
+    assert not np.allclose(fewer.predict(test.x), found)
+
+
+def test_a_class_that_training_lacks_has_probability_zero_and_no_convergence_is_told() -> None:
+    train, validation = clouds(0), clouds(1)
+    two = train.labels < 2
+    fitted = linear.fit(Part(train.x[two], train.labels[two]), Part(validation.x[two], validation.labels[two]), 3,
+                        LinearParams(c=(1.0,), max_iter=1), "auroc")  # fmt: skip
+    assert (fitted.predict(validation.x)[:, 2] == 0).all() and fitted.chosen["converged"] is False
+
+
+def test_classes_weigh_the_same() -> None:
+    labels = np.array([0, 0, 0, 1])
+    weights = balanced(labels, 3)
+    assert weights[0] * 3 == pytest.approx(weights[1]) and weights[labels].sum() == pytest.approx(4)
+    assert weights[2] == 1
+
+
+# ---- the whole
+
+
+@pytest.fixture
+def official(corpus: Path, tmp_path: Path) -> Callable[[str, Callable[[dict[str, Any]], None] | None], Path]:
+    """The corpus with bus-bra in official lists, whose `val` rows a function may change."""
+
+    def make(name: str, change: Callable[[dict[str, Any]], None] | None) -> Path:
+        table = pq.read_table(corpus / "manifest.parquet")
+        rows = table.to_pylist()
+        for row in rows:
+            if row["source"] == "bus-bra":
+                row["split"] = "val" if row["split"] in ("fold-1", "fold-2") else "train"
+                if change is not None and row["split"] == "val":
+                    change(row)
+        out = tmp_path / name
+        out.mkdir()
+        (out / "shards").symlink_to(corpus / "shards")
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), out / "manifest.parquet")
+        return out
+
+    return make
+
+
+@pytest.mark.parametrize("protocol", ["knn", "linear", "finetune"])
+def test_no_choice_depends_on_the_test_part(
+    official: Callable[..., Path], corpus: Path, folder: Path, tmp_path: Path, protocol: str
+) -> None:
+    other = read_pictures(corpus, role="pretrain").take([0])
+
+    def labels_swapped(row: dict[str, Any]) -> None:
+        row["label"] = {"benign": "malignant", "malignant": "benign"}[row["label"]]
+
+    def other_pixels(row: dict[str, Any]) -> None:
+        row.update(shard=other.shard[0], offset=int(other.offset[0]), size=int(other.size[0]))
+
+    chosen = params(folder=str(folder))
+    found = [
+        evaluate(official(name, change), "bus-bra", "it", protocol, chosen, tmp_path / f"{name}-out")
+        for name, change in (("as-is", None), ("labels", labels_swapped), ("pixels", other_pixels))
+    ]
+    as_is, labels, pixels = found
+    assert as_is["choices"] == labels["choices"] == pixels["choices"]
+    p = [read(tmp_path / f"{name}-out" / "predictions.parquet").probabilities for name in ("as-is", "labels", "pixels")]
+    assert np.array_equal(p[0], p[1])  # labels of test pictures reach nothing that predicts
+    assert not np.array_equal(p[0], p[2]) and as_is["metrics"] != labels["metrics"]  # yet both were changed
+
+
+@pytest.mark.parametrize("protocol", ["knn", "linear", "finetune"])
+def test_official_folds_are_tested_once_a_seed_and_written_alike_again(
+    corpus: Path, folder: Path, tmp_path: Path, protocol: str
+) -> None:
+    chosen = replace(params(like=str(folder)), finetune=replace(TINY, lr=(1e-3,), epochs=1))
+    for name in ("one", "two"):
+        result = evaluate(corpus, "bus-bra", "it", protocol, chosen, tmp_path / name)
+        torch.manual_seed(0)  # whatever the global generator is
+    for file in ("predictions.parquet", "metrics.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    rows = pq.read_table(tmp_path / "one" / "predictions.parquet").to_pylist()
+    truth = pq.read_table(corpus / "manifest.parquet").to_pylist()
+    truth = {row["key"]: row for row in truth if row["source"] == "bus-bra"}
+    assert [(row["seed"], row["key"]) for row in rows] == [(s, key) for s in (0, 1) for key in sorted(truth)]
+    assert list(rows[0]) == ["key", "group", "label", "fold", "seed", "p/benign", "p/malignant"]
+    for row in rows:
+        of = truth[row["key"]]
+        assert (row["group"], row["label"], row["fold"]) == (of["patient_id"], of["label"], of["split"])
+        assert row["p/benign"] + row["p/malignant"] == pytest.approx(1)
+    assert json.loads((tmp_path / "one" / "metrics.json").read_text()) == result
+    assert result["data"]["pictures"] == 30 and result["data"]["patients"] == 20
+    assert len(result["choices"]) == 10 and result["encoder"]["weights"] == "new"
+    first = [row for row in rows if row["seed"] == 0]
+    second = [row for row in rows if row["seed"] == 1]
+    each = [
+        roc_auc_score([r["label"] == "malignant" for r in s], [r["p/malignant"] for r in s]) for s in (first, second)
+    ]
+    assert result["metrics"]["auroc/malignant"]["value"] == pytest.approx(np.mean(each), abs=1e-6)
+    assert [r["p/benign"] for r in first] != [r["p/benign"] for r in second]  # new weights by the seed
+
+
+def test_training_learns_keeps_its_best_epoch_and_uses_the_rates_given(corpus: Path, folder: Path) -> None:
+    """Pictures whose class is plain to see are told apart; the returned weights are those of the chosen epoch."""
+    encoder = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
+    source = images(corpus, encoder)
+    bright = np.array([source.square(row).mean() for row in range(30)])
+    rows = np.argsort(bright)[np.r_[0:10, 20:30]]
+    labels = np.r_[np.zeros(10, dtype=np.int64), np.ones(10, dtype=np.int64)]
+    odd = np.arange(20) % 2 == 1
+    tuned = FinetuneParams(lr=(1e-9, 2e-3), epochs=8, warmup_epochs=1.0, batch=5, layer_decay=0.9)
+    told: list[tuple[str, int, int]] = []
+    task = finetune.Task(source, 2, tuned, "auroc", 0, lambda *words: told.append(words), "fold")
+    fitted = finetune.fit(task, Part(rows[odd], labels[odd]), Part(rows[~odd], labels[~odd]))
+    assert fitted.chosen["lr"] == 2e-3 and fitted.validation > 0.85
+    assert [done for _, done, _ in told] == list(range(1, 17))
+    again = roc_auc_score(labels[~odd], fitted.predict(rows[~odd])[:, 1])
+    assert again == pytest.approx(fitted.validation)
+
+
+def test_layers_near_the_input_learn_slower_and_vectors_do_not_decay(folder: Path) -> None:
+    model = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64).build(0, classes=2)
+    optimiser = finetune._optimiser(model, 1.0, FinetuneParams(layer_decay=0.5))
+    finetune._set_rate(optimiser, 1.0)
+    by_tensor = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    of = {name: by_tensor[id(p)] for name, p in model.named_parameters()}
+    assert len(of) == len(by_tensor)
+    assert of["head.weight"]["lr"] == 1.0
+    assert (
+        of["patch_embed.proj.weight"]["lr"] < of["blocks.0.mlp.fc1.weight"]["lr"] < of["blocks.5.mlp.fc1.weight"]["lr"]
+    )
+    assert of["head.weight"]["weight_decay"] == 0.05
+    assert of["norm.weight"]["weight_decay"] == of["pos_embed"]["weight_decay"] == of["head.bias"]["weight_decay"] == 0
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    one = FinetuneParams(epochs=10, warmup_epochs=2.0)
+    rates = [finetune._schedule(epoch / 10, one) for epoch in range(100)]
+    assert rates[10] == 0.5 and rates[20] == 1.0 == max(rates) and rates[-1] < 0.01
+    assert rates[:20] == sorted(rates[:20]) and rates[20:] == sorted(rates[20:], reverse=True)
+
+
+# ---- what an encoder may be tested on
+
+
+def card(sources: list[str], held_out: list[str], **more: Any) -> dict[str, Any]:
+    return {"sources": {slug: {} for slug in sources}, "gate": {"ok": True, "held_out_sources": held_out}, **more}
+
+
+def test_an_encoder_is_not_tested_on_what_it_was_trained_on(corpus: Path, tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "trained", card(["busi", "bus-bra"], []))
+    with pytest.raises(OpenusError, match="was pre-trained on bus-bra") as caught:
+        evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
+    assert caught.value.exit_code == 1 and not (tmp_path / "out").exists()
+    control = evaluate(corpus, "bus-bra", "it", "knn", params(like=str(path)), tmp_path / "out")
+    assert control["encoder"]["proven_absent"] is None
+
+
+@pytest.mark.parametrize(
+    ("held_out", "more", "proven"),
+    [
+        (["bus-bra"], {}, True),
+        ([], {}, False),
+        (["bus-bra"], {"init": {"name": "usf-mae.pth", "sources": None}}, False),
+    ],
+)
+def test_absence_is_proven_by_the_gate_alone(
+    corpus: Path, tmp_path: Path, held_out: list[str], more: dict[str, Any], proven: bool
+) -> None:
+    path = write_folder(tmp_path / "ours", card(["busi"], held_out, **more))
+    found = evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
+    assert found["encoder"]["proven_absent"] is proven
+    assert bool(found["notes"]) is not proven
+
+
+def test_an_own_archive_is_a_benchmark_by_its_views_or_labels(corpus: Path, folder: Path, tmp_path: Path) -> None:
+    """bus-bra by the side that it shows: the target is another column."""
+    chosen = replace(params(folder=str(folder)), target="view", seeds=(0,))
+    found = evaluate(corpus, "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    assert set(found["data"]["classes"]) <= {"left", "right", "single"} and found["data"]["target"] == "view"
+    with pytest.raises(UsageError, match="no label"):
+        evaluate(corpus, "local-dicom", "it", "knn", params(folder=str(folder)), tmp_path / "none")
+
+
+# ---- comparison and command line
+
+
+def test_two_models_are_compared_on_the_same_pictures_only(corpus: Path, folder: Path, tmp_path: Path) -> None:
+    chosen = replace(params(folder=str(folder)), encoders={
+        "a": EncoderParams(folder=str(folder)), "b": EncoderParams(like=str(folder))})  # fmt: skip
+    scores = {m: evaluate(corpus, "bus-bra", m, "linear", chosen, tmp_path / m)["metrics"] for m in "ab"}
+    files = [tmp_path / m / "predictions.parquet" for m in "ab"]
+    found = compare(*files, resamples=100)
+    expected = scores["a"]["f1_macro"]["value"] - scores["b"]["f1_macro"]["value"]
+    assert found["f1_macro"]["value"] == pytest.approx(expected, abs=2e-6)
+    assert set(found["f1_macro"]) == {"value", "low", "high", "p", "resamples"}
+    evaluate(corpus, "bus-bra", "a", "linear", replace(chosen, seeds=(5,)), tmp_path / "c")
+    with pytest.raises(UsageError, match="differ in their seeds"):
+        compare(files[0], tmp_path / "c" / "predictions.parquet", resamples=10)
+    with pytest.raises(CorpusError, match="holds no predictions"):
+        read(corpus / "manifest.parquet")
+
+
+def test_the_command_prints_scores_and_says_errors_in_one_sentence(corpus: Path, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        f"evaluate: {{image_size: 64, seeds: [0], bootstrap: 20, workers: 1, encoders: {{it: {{folder: {folder}}}}}}}"
+    )
+
+    def run(*words: object) -> Any:
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    same = ["--corpus", corpus, "--params", file, "--model", "it", "--out", tmp_path / "out"]
+    ran = run(*same, "--benchmark", "bus-bra", "--protocol", "knn")
+    assert ran.exit_code == 0 and "auroc_macro" in ran.stdout and "20 patients" in ran.stdout
+    assert (tmp_path / "out" / "metrics.json").exists() and (tmp_path / "out" / "predictions.parquet").exists()
+    for words, code, said in (
+        (["--benchmark", "bus-bra", "--protocol", "svm"], 2, "no protocol 'svm'"),
+        (["--benchmark", "bus-brb", "--protocol", "knn"], 1, "bus-brb"),
+        (["--benchmark", "bus-bra", "--protocol", "knn", "--model", "other"], 2, "'other'"),
+    ):
+        ran = run(*same, *words)
+        assert ran.exit_code == code and said in ran.stderr and "Traceback" not in ran.stderr
+        assert ran.stderr.count("\n") == 1

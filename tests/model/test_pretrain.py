@@ -1,0 +1,357 @@
+"""Training: refuses what leaks, is the same whatever happens on the way, and leaves what others can open."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import REPOSITORY, openus
+
+from model import weights
+from model.mae import MaskedAutoencoder
+from model.optimise import learning_rate, optimiser_of
+from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
+from model.pretrain import Stopped, pretrain
+from model.reconstruct import panel
+from model.world import join
+from openus.errors import CorpusError, UsageError
+from openus.leakage import admit
+
+Train = Callable[..., Path]
+
+TOY = PretrainParams(
+    model=ModelParams("vit_test_patch16", image_size=32, decoder_depth=1, decoder_width=32, decoder_heads=2),
+    balance=BalanceParams(power=0.5),
+    optimiser=OptimiserParams(base_lr=1e-2, warmup_epochs=0.25, clip_norm=5.0),
+    epochs=1.0,
+    epoch_pictures=48,
+    batch=8,
+    micro_batch=4,
+    precision="fp32",
+    workers=0,
+    checkpoint_minutes=0,
+    reconstructions=2,
+)
+"""Six steps of two micro-batches."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Torch as a worker has it: sums do not depend on the machine's cores, and tests side by side do not wait."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def train(corpus: Path, gate: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Train in this process; returns the folder of the run. Keywords change the toy's parameters."""
+
+    def run(name: str, *, stop_after: int | None = None, replaced: bool = False, **changed: Any) -> Path:
+        with join("cpu") as world:
+            params = replace(TOY, **changed)
+            pretrain(corpus, gate, params, tmp_path / name, world, stop_after=stop_after, replace=replaced)
+        return tmp_path / name
+
+    return run
+
+
+def weights_of(run: Path) -> bytes:
+    return (run / "mae.safetensors").read_bytes()
+
+
+# --- the same whatever happens on the way
+
+
+def test_a_run_stopped_at_any_step_is_the_run_that_was_not(train: Train) -> None:
+    whole = train("whole")
+    for step in (1, 2, 5):  # also inside an epoch, and between two lines of the history
+        with pytest.raises(Stopped, match=f"step {step} of 6"):
+            train("cut", stop_after=step)
+    assert weights_of(train("cut")) == weights_of(whole)
+    history = [(run / "live/plots/metrics/loss.tsv").read_text() for run in (whole, train("cut"))]
+    assert history[0] == history[1]
+
+
+def test_workers_change_nothing(train: Train) -> None:
+    assert weights_of(train("none")) == weights_of(train("one", workers=1)) == weights_of(train("four", workers=4))
+
+
+def test_the_seed_changes_everything(train: Train) -> None:
+    assert weights_of(train("zero")) != weights_of(train("one", seed=1))
+
+
+def command(corpus: Path, gate: Path, folder: Path, **changed: Any) -> list[str]:
+    """The words of `python -m model.pretrain` for the toy."""
+    file = folder.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump({"pretrain": json.loads(json.dumps(asdict(replace(TOY, **changed))))}))
+    words = ["--corpus", corpus, "--gate", gate, "--params", file, "--out", folder, "--device", "cpu"]
+    return ["-m", "model.pretrain", *map(str, words)]
+
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+
+
+def test_a_killed_process_loses_nothing(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """SIGKILL, which nobody can catch, somewhere in the middle; the next process goes on from the last saved step."""
+    long = {"epochs": 12.0}
+    words = [sys.executable, *command(corpus, gate, tmp_path / "killed", **long)]
+    process = subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while not (tmp_path / "killed/state.pt").exists():
+        assert time.monotonic() < until and process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.kill()
+    _, said = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
+    assert not (tmp_path / "killed/mae.safetensors").exists()
+    assert weights_of(train("killed", **long)) == weights_of(train("whole", **long))
+
+
+def test_two_processes_compute_what_one_does(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """Two micro-batches a step, by one process after the other or by two at once: the same bits."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ran = subprocess.run(
+        torchrun + command(corpus, gate, tmp_path / "two", workers=1),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert weights_of(tmp_path / "two") == weights_of(train("one"))
+
+
+def test_a_signal_stops_after_the_step_and_the_state_is_saved(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    words = [sys.executable, *command(corpus, gate, tmp_path / "run", epochs=500.0, checkpoint_minutes=60)]
+    with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "the state is saved" in rest and "Traceback" not in rest
+    assert (tmp_path / "run/state.pt").exists()
+
+
+def test_a_run_is_not_mixed_with_another(train: Train) -> None:
+    with pytest.raises(Stopped):
+        train("run", stop_after=2)
+    with pytest.raises(CorpusError, match="other parameters"):
+        train("run", seed=5)
+    assert weights_of(train("run", seed=5, replaced=True)) == weights_of(train("fresh", seed=5))
+
+
+def test_a_damaged_state_is_told_of(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train("run", stop_after=2)
+    state = tmp_path / "run/state.pt"
+    state.write_bytes(state.read_bytes()[:-500])
+    with pytest.raises(CorpusError, match=r"state\.pt cannot be read"):
+        train("run")
+
+
+# --- what it refuses
+
+
+def verdict_of(gate: Path, folder: Path, **changed: Any) -> Path:
+    file = folder / "changed.json"
+    file.write_text(json.dumps(json.loads(gate.read_text()) | changed))
+    return file
+
+
+def test_the_gate_lets_through_what_it_read(corpus: Path, gate: Path) -> None:
+    verdict = admit(corpus, gate)
+    assert verdict.held_out_sources == ("bus-bra",) and verdict.pretrain > 100 and verdict.held_out == 30
+
+
+def test_a_shut_gate_stops_training_before_it_starts(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    leaks = [{"rule": "near", "pretrain_key": "a", "held_out_key": "b", "detail": ""}] * 10
+    with pytest.raises(CorpusError, match=r"leakage gate has not passed: 10 findings \(10 near\)"):
+        admit(corpus, verdict_of(gate, tmp_path, ok=False, leaks=leaks))
+
+
+def test_a_corpus_that_the_gate_did_not_read_is_refused(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "shards").mkdir(parents=True)
+    for file in [corpus / "manifest.parquet", *(corpus / "shards").iterdir()]:
+        (other / file.relative_to(corpus)).write_bytes(file.read_bytes())
+    assert admit(other, gate).digest == admit(corpus, gate).digest
+    shard = next((other / "shards").glob("pretrain-*.tar"))
+    content = bytearray(shard.read_bytes())
+    content[3000] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(CorpusError, match="another corpus"):
+        admit(other, gate)
+
+
+def test_a_gate_that_compared_with_nothing_proves_nothing(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no held-out picture"):
+        admit(corpus, verdict_of(gate, tmp_path, held_out=0))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"ok": true}', "\x00"])
+def test_no_verdict_is_told_of(corpus: Path, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "verdict.json"
+    file.write_text(content)
+    with pytest.raises(UsageError, match="no verdict"):
+        admit(corpus, file)
+    with pytest.raises(UsageError, match="left no verdict"):
+        admit(corpus, tmp_path / "absent.json")
+
+
+def test_the_command_refuses_in_one_sentence(corpus: Path, tmp_path: Path) -> None:
+    """A corpus with a planted leak, its gate run for real: training names the gate and does not start."""
+    file = tmp_path / "leaky.yaml"
+    file.write_text("leakage: {drop: false}\n")
+    raw = corpus.parent / "leaky-raw"
+    leaky = tmp_path / "leaky"
+    from openus import sample
+
+    sample.write(raw, 0)
+    built = openus("build-shards", "--root", raw, *sample_archive(raw), "--params", file, "--out", leaky)
+    assert built.exit_code == 0, built.stderr
+    ran = openus("check-leakage", "--pretrain", leaky, "--held-out", leaky, "--json")
+    assert ran.exit_code == 1
+    verdict = tmp_path / "verdict.json"
+    verdict.write_text(ran.stdout)
+    words = [sys.executable, *command(leaky, verdict, tmp_path / "run")]
+    process = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.startswith("openus: The leakage gate has not passed") and process.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def sample_archive(raw: Path) -> list[str]:
+    """The own archive that holds copies of held-out pictures."""
+    return ["--local", f"ward={raw / '_local/ward'}"]
+
+
+def test_a_step_that_cannot_be_dealt_is_refused(train: Train) -> None:
+    with pytest.raises(UsageError, match="multiple"):
+        train("run", batch=6, micro_batch=4)
+
+
+def test_a_loss_that_is_no_number_stops(train: Train) -> None:
+    with pytest.raises(CorpusError, match="loss is"):
+        train("run", optimiser=OptimiserParams(base_lr=1e30, warmup_epochs=0))
+
+
+# --- what it leaves
+
+
+def test_the_encoder_opens_in_timm_with_the_same_features(train: Train) -> None:
+    import timm
+
+    run = train("run")
+    model = MaskedAutoencoder(TOY.model)
+    model.load_state_dict(weights.read_state(run / "mae.safetensors"))
+    encoder = timm.create_model(f"local-dir:{run / 'encoder'}", pretrained=True).eval()
+    images = torch.randn(3, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(encoder(images), model.eval().features(images), atol=1e-5)
+    card = json.loads((run / "encoder/card.json").read_text())
+    assert encoder.pretrained_cfg["mean"] == card["statistics"]["mean"]
+    three = timm.create_model(f"local-dir:{run / 'encoder'}", pretrained=True, in_chans=3, num_classes=5)
+    assert three(torch.randn(1, 3, 32, 32)).shape == (1, 5)
+
+
+def test_the_card_says_what_went_in(train: Train, corpus: Path, gate: Path) -> None:
+    run = train("run")
+    card = json.loads((run / "encoder/card.json").read_text())
+    assert card["corpus"]["digest"] == json.loads(gate.read_text())["compared"]["pretrain"]["digest"]
+    assert card["gate"]["ok"] and card["gate"]["held_out_sources"] == ["bus-bra"]
+    assert sum(one["pictures"] for one in card["sources"].values()) == card["corpus"]["pictures"]
+    assert card["sources"]["blues"]["commercial_use"] is False and "bus-bra" not in card["sources"]
+    assert card["params"]["model"]["architecture"] == "vit_test_patch16"
+    assert str(corpus) not in json.dumps(card)
+    page = (run / "encoder/README.md").read_text()
+    assert "| blues |" in page and "forbid commercial use" in page
+    picture = cv2.imread(str(run / "reconstruction.png"), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (2 * 36, 3 * 36) and picture.std() > 10
+
+
+def test_training_learns(train: Train) -> None:
+    card = json.loads((train("run", epochs=10.0) / "encoder/card.json").read_text())
+    assert card["training"]["loss"] < 0.9 * card["training"]["first_loss"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "pth"])
+def test_it_goes_on_from_weights(train: Train, tmp_path: Path, kind: str) -> None:
+    """Continued on new data: the first loss is where the old run was, not where a new one begins."""
+    first = train("first", epochs=10.0)
+    init = {"folder": first, "file": first / "mae.safetensors", "pth": tmp_path / "x.pth"}[kind]
+    if kind == "pth":
+        torch.save({"model": weights.read_state(first / "mae.safetensors")}, init)
+    run = train("second", init=str(init), seed=3, optimiser=OptimiserParams(base_lr=1e-6, warmup_epochs=0))
+    before, after = (json.loads((one / "encoder/card.json").read_text()) for one in (first, run))
+    assert after["training"]["loss"] < before["training"]["first_loss"] * 0.95
+    assert after["init"]["sources"] == (None if kind == "pth" else sorted(before["sources"]))
+    assert after["init"]["missing"] == [] and len(after["init"]["sha256"]) == 64
+
+
+def test_three_channels_train_too(train: Train) -> None:
+    model = replace(TOY.model, channels=3)
+    card = json.loads((train("run", model=model) / "encoder/card.json").read_text())
+    assert len(card["statistics"]["mean"]) == 3
+    card = json.loads((train("other", model=model, normalisation="imagenet") / "encoder/card.json").read_text())
+    assert card["statistics"]["mean"] == list(weights.IMAGENET_MEAN)
+    with pytest.raises(UsageError, match="three channels"):
+        train("gray", normalisation="imagenet")
+
+
+def test_the_panel_shows_seen_patches_as_they_are() -> None:
+    torch.manual_seed(0)
+    model = MaskedAutoencoder(TOY.model)
+    pictures = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    noise = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
+    shown = panel(model, pictures, noise, torch.full((1, 1, 1, 1), 0.4), torch.full((1, 1, 1, 1), 0.2))
+    assert shown.shape == (2 * 36, 3 * 36) and shown.dtype == np.uint8
+    assert np.array_equal(shown[:32, :32], pictures[0, 0].numpy())
+    assert np.array_equal(shown[:16, 72:88], pictures[0, 0, :16, :16].numpy())  # the one that was kept
+    assert np.array_equal(shown[36 + 16 : 36 + 32, 88:104], pictures[1, 0, 16:, 16:].numpy())
+    assert not np.array_equal(shown[16:32, 72:88], pictures[0, 0, 16:, :16].numpy())
+
+
+# --- the optimiser
+
+
+def test_the_rate_rises_and_falls() -> None:
+    params = OptimiserParams(base_lr=1.0, min_lr=0.01, warmup_epochs=2)
+    rates = [learning_rate(step, 100, 10, 256, params) for step in range(100)]
+    assert rates[0] == 0.05 and rates[19] == rates[20] == 1.0
+    assert all(a > b for a, b in pairwise(rates[20:]))
+    assert rates[60] == pytest.approx(0.505) and rates[99] < 0.012
+    assert learning_rate(50, 100, 10, 512, params) > learning_rate(50, 100, 10, 256, params)
+
+
+def test_decay_is_of_matrices_alone() -> None:
+    model = MaskedAutoencoder(TOY.model)
+    decayed, plain = (group["params"] for group in optimiser_of(model, OptimiserParams()).param_groups)
+    assert all(value.ndim >= 2 for value in decayed) and model.cls_token not in set(decayed)
+    trainable = [value for value in model.parameters() if value.requires_grad]
+    assert len(decayed) + len(plain) == len(trainable)
+
+
+def test_augmentation_reaches_the_weights(train: Train) -> None:
+    assert weights_of(train("one")) != weights_of(train("two", augment=AugmentParams(flip_horizontal=0.0)))
