@@ -26,9 +26,12 @@ demo: .venv/.ready
 	@echo
 	@cat results/counts.md
 	@echo
-	@echo "shards         $(CURDIR)/corpus/shards"
-	@echo "manifest       $(CURDIR)/corpus/manifest.parquet"
-	@echo "contact sheet  $(CURDIR)/results/contact_sheet.png"
+	@echo "shards            $(CURDIR)/corpus/shards"
+	@echo "manifest          $(CURDIR)/corpus/manifest.parquet"
+	@echo "contact sheet     $(CURDIR)/results/contact_sheet.png"
+	@echo "reconstruction    $(CURDIR)/results/reconstruction.png"
+	@echo "encoder           $(CURDIR)/results/pretrain/encoder"
+	@echo "evaluation table  $(CURDIR)/results/report.md"
 
 repro: .venv/.ready
 	@test -f params/$(PARAMS).yaml || { echo "there is no params/$(PARAMS).yaml"; exit 2; }

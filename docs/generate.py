@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from model import params as training
 from openus import manifest, params, sources
 
 HERE = Path(__file__).resolve().parent
@@ -56,7 +57,8 @@ def parameters_page() -> str:
         NOTE,
         "# Parameters\n",
         "A parameter file is YAML and holds any part of what follows; the rest is default. An unknown key is an error "
-        "that names\nits path. `params/` holds whole examples.\n",
+        "that names\nits path. `params/` holds whole examples. Sections `pretrain` and `evaluate` are read by `model` "
+        "(docs/training.md),\n`pipeline` by the DVC stages.\n",
     ]
     sections = [
         ("", params.Params),
@@ -68,13 +70,23 @@ def parameters_page() -> str:
         ("shards", params.ShardParams),
         ("sources.SLUG", params.SourceParams),
         ("local.NAME", params.LocalParams),
+        ("pretrain", training.PretrainParams),
+        ("pretrain.model", training.ModelParams),
+        ("pretrain.augment", training.AugmentParams),
+        ("pretrain.balance", training.BalanceParams),
+        ("pretrain.optimiser", training.OptimiserParams),
+        ("evaluate", training.EvaluateParams),
+        ("evaluate.encoders.NAME", training.EncoderParams),
+        ("evaluate.knn", training.KnnParams),
+        ("evaluate.linear", training.LinearParams),
+        ("evaluate.finetune", training.FinetuneParams),
     ]
     for title, kind in sections:
         about = " ".join((kind.__doc__ or "").split())
         parts.append(f"## {title or 'top level'}\n\n{about}\n\n| key | type | default | |\n|---|---|---|---|")
         for name, of, default, text in _described(kind):
-            if not title and dataclasses.is_dataclass(getattr(params, of, None)):
-                continue
+            if any(dataclasses.is_dataclass(getattr(module, of, None)) for module in (params, training)):
+                continue  # a section of its own
             parts.append(f"| `{name}` | `{of.replace('|', '&#124;')}` | {f'`{default}`' if default else ''} | {text} |")
         parts.append("")
     return "\n".join(parts).rstrip() + "\n"

@@ -51,7 +51,7 @@ class SampleRandom:
 
     def __init__(self, seed: int) -> None:
         self._generator = Philox(key=philox_key("sample", seed))
-        self._state: dict[str, Any] = dict(self._generator.state)
+        self._state: Any = self._generator.state
 
     def words(self, epoch: int, position: int, count: int) -> NDArray[np.uint64]:
         """`count` random words (count,) uint64. The two upper words of the counter are the sample's name."""
@@ -63,7 +63,8 @@ class SampleRandom:
 
 def uniform(words: NDArray[np.uint64]) -> list[Any]:
     """Random words of any shape as (nested lists of) numbers in [0, 1), multiples of 2⁻⁵³."""
-    return ((words >> np.uint64(11)) * 2.0**-53).tolist()
+    numbers: list[Any] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
+    return numbers
 
 
 def mask_noise(words: NDArray[np.uint64]) -> NDArray[np.float32]:

@@ -85,7 +85,7 @@ def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mappi
     folder = out / "encoder"
     state = model.state_dict()
     statistics = card["statistics"]
-    origin = {"model": asdict(params), "sources": sorted(card["sources"]), **statistics}
+    origin = {"model": asdict(params), "sources": seen(card), "held_out_sources": proven(card), **statistics}
     weights = {
         "mae": save_safetensors(state, out / "mae.safetensors", ("openus", json.dumps(origin))),
         "encoder": save_safetensors(encoder_state(state), folder / "model.safetensors", ("format", "pt")),
@@ -96,6 +96,19 @@ def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mappi
     write_text(folder / "README.md", readme(whole))
     write_text(folder / "card.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     return folder
+
+
+def seen(card: Mapping[str, Any]) -> list[str]:
+    """Sources that went in, those of the weights that it started from among them."""
+    return sorted({*card["sources"], *((card["init"] or {}).get("sources") or [])})
+
+
+def proven(card: Mapping[str, Any]) -> list[str]:
+    """Held-out sources that the gate proved absent, from here back to new weights; of strangers nothing is proven."""
+    found = set(card["gate"]["held_out_sources"])
+    if card["init"]:
+        found &= set(card["init"].get("held_out_sources") or [])
+    return sorted(found)
 
 
 def timm_config(params: ModelParams, mean: Sequence[float], std: Sequence[float], licence: str) -> dict[str, Any]:
@@ -211,7 +224,7 @@ def _word(value: bool | None) -> str:
 
 
 def origin_of(path: Path) -> dict[str, Any] | None:
-    """What a file of ours says of itself: `model` (its sizes), `mean`, `std`, `sources`; None for a stranger's file."""
+    """What a file of ours says of itself: model, mean, std, sources, held_out_sources; None for a stranger's file."""
     from safetensors import SafetensorError, safe_open
 
     if path.suffix != ".safetensors":

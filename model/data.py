@@ -117,7 +117,9 @@ class _Shared(Dataset[Any]):
 
     def __init__(self, dataset: PretrainDataset, workers: int, count: int) -> None:
         self.dataset = dataset
-        self.images, self.noise = (memory.share_memory_() for memory in dataset.room(workers, SLOTS, count))
+        self.images, self.noise = dataset.room(workers, SLOTS, count)
+        for memory in (self.images, self.noise):
+            memory.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types here
         self._slot = 0
 
     def __getitems__(self, indices: list[Index]) -> Place | Failure:
@@ -163,6 +165,9 @@ class Loader(DataLoader[Any]):
             generator=torch.Generator(),
             **many,
         )
+
+    def check_worker_number_rationality(self) -> None:
+        """Torch warns here of more workers than cores. That is the caller's choice, and changes no byte."""
 
     def __iter__(self) -> Any:
         """Batches; raises a worker's CorpusError as it was, and OpenusError when a worker dies."""

@@ -43,19 +43,21 @@ def _top(content: bytes, rows: int) -> bytes | None:
     The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
     stand for what it reads ahead.
     """
-    if content[:2] != b"\xff\xd8" or content[-2:] != b"\xff\xd9":
+    if len(content) < 32 or content[:2] != b"\xff\xd8" or content[-2:] != b"\xff\xd9":
         return None
-    at = 2
+    at, frame = 2, 0
+    # Segments up to the data. Markers of ITU-T T.81, table B.1: FFC0 baseline frame, FFDA start of the data.
     while content[at : at + 1] == b"\xff" and at + 9 < len(content):
         marker = content[at + 1]
-        # Markers of ITU-T T.81, table B.1. C0: baseline frame, of which one component is read here.
+        if marker == 0xDA:
+            break
         if marker == 0xC0:
-            height, components = int.from_bytes(content[at + 5 : at + 7]), content[at + 9]
-            if components != 1 or not 0 < rows <= height - 8:
-                return None
-            view = memoryview(content)
-            return b"".join((view[: at + 5], rows.to_bytes(2), view[at + 7 : -2], _PADDING))
-        if 0xC1 <= marker <= 0xCF and marker != 0xC4 or marker in (0xDA, 0xDD):
-            return None  # another kind of frame, no frame before the data, or restart markers within the data
+            frame = at
+        elif marker == 0xDD or (0xC1 <= marker <= 0xCF and marker != 0xC4):
+            return None  # restart markers within the data, or another kind of frame
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
-    return None
+    height, components = int.from_bytes(content[frame + 5 : frame + 7]), content[frame + 9]
+    if not frame or components != 1 or not 0 < rows <= height - 8:
+        return None
+    view = memoryview(content)
+    return b"".join((view[: frame + 5], rows.to_bytes(2), view[frame + 7 : -2], _PADDING))

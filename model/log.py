@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import click
@@ -22,7 +23,12 @@ def writing(folder: Path, steps: int, history: Sequence[Line]) -> Iterator[Log]:
     """
     from dvclive import Live
 
-    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
+    # Live looks for a repository around the working folder, fails in one without commits and would set up DVC in any
+    # other. Its files are all that is wanted here, so it starts where there is none.
+    place = str(folder.absolute())
+    with tempfile.TemporaryDirectory() as nowhere, chdir(nowhere):
+        opened = Live(place, dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False)
+    with opened as live:
 
         def write(line: Line, *, told: bool = True) -> None:
             live.step = int(line["step"])

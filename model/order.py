@@ -13,6 +13,7 @@ So what a step holds, and how it is cut, is the same for any number of processes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.random import Philox
@@ -71,38 +72,36 @@ def _stream(rows: Numbers, start: int, count: int, seed: int, name: str) -> Numb
     return np.concatenate([np.empty(0, np.int64), *cycles])[skipped : skipped + count]
 
 
+@dataclass(frozen=True, eq=False)
 class Steps(Sampler[list[Index]]):
     """The micro-batches of one process from step `start` up to, not including, step `total`, as a batch sampler.
 
-    Yields lists of `micro_batch` indices (row, epoch, position). Starting late costs nothing.
+    Yields lists of `micro_batch` indices (row, epoch, position). Starting late costs nothing. Raises UsageError when
+    batch is no multiple of micro_batch · world.
     """
 
-    def __init__(
-        self,
-        groups: Mapping[str, Numbers],
-        *,
-        power: float,
-        size: int,
-        seed: int,
-        batch: int,
-        micro_batch: int,
-        start: int,
-        total: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        """`size` is the pictures of an epoch, `batch` those of a step over all processes.
+    groups: Mapping[str, Numbers]
+    """Row numbers by group, see `epoch_order`."""
+    _: KW_ONLY
+    power: float
+    size: int
+    """Pictures an epoch."""
+    seed: int
+    batch: int
+    """Pictures a step, over all processes."""
+    micro_batch: int
+    start: int
+    total: int
+    rank: int = 0
+    world: int = 1
 
-        Raises UsageError when batch is no multiple of micro_batch · world.
-        """
-        if batch % (micro_batch * world):
+    def __post_init__(self) -> None:
+        if self.batch % (self.micro_batch * self.world):
             raise UsageError(
-                f"A step of {batch} pictures cannot be dealt in micro-batches of {micro_batch} to {world} processes.",
-                f"Let batch be a multiple of {micro_batch * world}.",
+                f"A step of {self.batch} pictures cannot be dealt in micro-batches of {self.micro_batch} "
+                f"to {self.world} processes.",
+                f"Let batch be a multiple of {self.micro_batch * self.world}.",
             )
-        self.groups, self.power, self.size, self.seed = groups, power, size, seed
-        self.batch, self.micro_batch, self.start, self.total = batch, micro_batch, start, total
-        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         return max(0, self.total - self.start) * (self.batch // (self.micro_batch * self.world))

@@ -168,7 +168,8 @@ def _start(model: MaskedAutoencoder, run: Run) -> dict[str, Any] | None:
     views = {"mean": run.statistics.mean, "std": run.statistics.std}
     if origin is not None:
         views |= {"source_mean": tuple(origin["mean"]), "source_std": tuple(origin["std"])}
-    elif "patch_embed.proj.weight" in state and state["patch_embed.proj.weight"].shape[1] == 1:  # nobody says: taken as trained on what it will see
+    elif "patch_embed.proj.weight" in state and state["patch_embed.proj.weight"].shape[1] == 1:
+        # Nobody says how its one channel was normalised: taken as what it will see now.
         views |= {"source_mean": run.statistics.mean[:1], "source_std": run.statistics.std[:1]}
     loaded = weights.load_mae(model, state, **views)
     return {
@@ -178,6 +179,7 @@ def _start(model: MaskedAutoencoder, run: Run) -> dict[str, Any] | None:
         "ignored": list(loaded.ignored),
         "notes": list(loaded.notes),
         "sources": origin and origin["sources"],
+        "held_out_sources": origin and origin["held_out_sources"],
     }
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from model.evaluate import evaluate
 from model.params import evaluate_params
+from openus import terminal
 from pipelines.settings import FILE, load
 
 OUT = Path("results/evaluate")
 
 if __name__ == "__main__":
     benchmark, model, protocol = sys.argv[1:]
-    evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), OUT / benchmark / model / protocol)
+    out = OUT / benchmark / model / protocol
+    with terminal.progress() as report:
+        evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), out, report)

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from model.report import report
-
 from model.params import evaluate_params
+from model.report import report
 from pipelines.evaluate import OUT as CELLS
 from pipelines.pretrain import OUT as RUN
-from pipelines.settings import FILE, load
+from pipelines.settings import FILE
 
 if __name__ == "__main__":
-    report(load().out, RUN, CELLS, evaluate_params(FILE), Path("results"))
+    report(RUN, CELLS, evaluate_params(FILE), Path("results"))

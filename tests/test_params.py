@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from model.mae import ARCHITECTURES
+from model.params import evaluate_params, pretrain_params
+from openus import sources
 from openus.errors import ParamsError
 from openus.params import Params, digest, from_mapping, from_yaml, to_mapping
 
@@ -71,6 +75,46 @@ def test_a_digest_changes_with_its_parts() -> None:
 def test_every_parameter_file_fits(file: Path) -> None:
     params = from_yaml(file)
     assert from_mapping(to_mapping(params)) == params
+    pretraining, evaluation = pretrain_params(file), evaluate_params(file)
+    assert pretraining.model.architecture in ARCHITECTURES
+    assert pretraining.batch % pretraining.micro_batch == 0
+    assert set(evaluation.models) <= set(evaluation.encoders)
+    assert set(evaluation.benchmarks) <= set(params.sources)
+    pipeline = yaml.safe_load(file.read_text())["pipeline"]
+    assert set(pipeline) == {"sample", "root", "staging", "out", "workers", "archives"}
+
+
+@pytest.mark.parametrize("name", ["openus46", "usf-mae"])
+def test_the_full_corpus_names_each_of_the_46_once(name: str) -> None:
+    params = from_yaml(REPOSITORY / "params" / f"{name}.yaml")
+    facts = REPOSITORY.parent / "shared" / "facts" / "datasets"
+    cards = {slug: sources.load(slug).card.index for slug in sources.slugs()}
+    assert {slug for slug, index in cards.items() if index} <= set(params.sources)
+    assert not {slug for slug, index in cards.items() if index is None} & set(params.sources)
+    assert len(params.sources) == 46
+    if facts.is_dir():
+        known = [yaml.safe_load(file.read_text()) for file in facts.glob("*.yaml")]
+        assert set(params.sources) == {one["slug"] for one in known if one["index"]}
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ("pretrain: {modle: {}}", "pretrain.modle"),
+        ("pretrain: {model: {mask_ratio: 1.0}}", "pretrain.model.mask_ratio"),
+        ("pretrain: {precision: fp16}", "pretrain.precision"),
+        ("pretrain: [1]", "pretrain is no mapping"),
+        ("evaluate: {encoders: {a: {foldr: x}}}", "evaluate.encoders.a.foldr"),
+        ("evaluate: {protocols: [knm]}", "evaluate.protocols"),
+    ],
+)
+def test_sections_of_the_model_are_read_strictly(tmp_path: Path, section: str, path: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(section)
+    read = pretrain_params if section.startswith("pretrain") else evaluate_params
+    with pytest.raises(ParamsError, match=path):
+        read(file)
+    assert from_yaml(file) == Params()  # a build leaves them alone
 
 
 def test_the_default_in_force_is_smoke() -> None:

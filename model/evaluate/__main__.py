@@ -37,10 +37,12 @@ def main(
         return
     for note in result["notes"]:
         click.echo(f"note: {note}", err=True)
+    data = result["data"]
+    over = f"{data['patients']} {'groups' if data['patients_unknown'] else 'patients'}"
     for name in ("auroc_macro", "f1_macro", "balanced_accuracy", "accuracy"):
         one = result["metrics"][name]
         value, low, high = ("?" if v is None else f"{v:.3f}" for v in (one["value"], one["low"], one["high"]))
-        click.echo(f"{name:18} {value}  (95 % interval over {result['data']['patients']} patients: {low} to {high})")
+        click.echo(f"{name:18} {value}  (95 % interval over {over}: {low} to {high})")
 
 
 if __name__ == "__main__":

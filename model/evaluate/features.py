@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.augment import Fit, fit_square
-from model.data import Shards, decode_picture
 from model.evaluate.encoders import Encoder
+from model.pictures import Shards, decode_picture
 from openus.data import Pixels
 from openus.errors import CorpusError
 from openus.terminal import Report

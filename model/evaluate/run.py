@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import metrics
-from model.data import Shards, read_pictures
 from model.evaluate import encoders, finetune, knn, linear, predictions, splits
 from model.evaluate.choose import Fitted, Floats, Ints, Part
 from model.evaluate.encoders import Encoder
 from model.evaluate.features import Images, extract
 from model.params import EvaluateParams, Protocol
+from model.pictures import Shards, read_pictures
 from openus.errors import OpenusError, UsageError
 from openus.storage import sha256_file, write_text
 from openus.terminal import Report
@@ -162,14 +162,13 @@ def _seen(encoder: Encoder, benchmark: str) -> tuple[bool | None, list[str]]:
             return None, []
         return None, ["The encoder has no card: whether it was trained on these pictures is not known here."]
     start = card.get("init") or {}
-    own = start.get("sources") if isinstance(start, dict) else None
-    if benchmark in card.get("sources", {}) or benchmark in (own or []):
+    if benchmark in card.get("sources", {}) or benchmark in (start.get("sources") or []):
         raise OpenusError(
             f"{encoder.name} was pre-trained on {benchmark}, as its card says; a score on it would prove nothing.",
             "Pre-train with the benchmark held out.",
         )
     gate = card.get("gate", {})
-    if start:
+    if start and benchmark not in (start.get("held_out_sources") or []):
         note = "Pre-training started from other weights; that those never saw these pictures is not proven here."
         return False, [note]
     if gate.get("ok") is True and benchmark in gate.get("held_out_sources", []):

@@ -27,7 +27,7 @@ from model.order import permutation
 from openus.errors import UsageError
 
 if TYPE_CHECKING:
-    from model.data import Pictures
+    from model.pictures import Pictures
 
 Ints = NDArray[np.int64]
 

@@ -40,7 +40,8 @@ def admit(corpus: Path, verdict: Path) -> Verdict:
         pretrain, held_out = int(said["pretrain"]), int(said["held_out"])
         read, sources = compared["pretrain"]["digest"], tuple(compared["held_out"]["sources"])
     except OSError as error:
-        raise UsageError(f"The leakage gate has left no verdict at {verdict}: {error.strerror or error}.", how) from error
+        reason = error.strerror or error
+        raise UsageError(f"The leakage gate has left no verdict at {verdict}: {reason}.", how) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{verdict} is no verdict of the leakage gate.", how) from error
     if not ok or leaks:

@@ -22,7 +22,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model.data import Shards, read_pictures
 from model.evaluate import compare, encoders, evaluate, finetune, knn, linear
 from model.evaluate.__main__ import main
 from model.evaluate.choose import Part, balanced
@@ -30,7 +29,6 @@ from model.evaluate.features import Images, extract
 from model.evaluate.predictions import read
 from model.mae import MaskedAutoencoder
 from model.params import (
-    AugmentParams,
     EncoderParams,
     EvaluateParams,
     FinetuneParams,
@@ -38,12 +36,11 @@ from model.params import (
     LinearParams,
     ModelParams,
 )
+from model.pictures import Shards, read_pictures
 from model.weights import encoder_state
 from openus.errors import CorpusError, OpenusError, UsageError
 
-TINY = FinetuneParams(
-    lr=(1e-3, 5e-3), epochs=2, warmup_epochs=1.0, batch=8, augment=AugmentParams(crop_area=(0.5, 1.0))
-)
+TINY = FinetuneParams(lr=(1e-3, 5e-3), epochs=2, warmup_epochs=1.0, batch=8)
 
 
 def write_folder(folder: Path, card: dict[str, Any] | None = None, size: int = 64) -> Path:
@@ -99,6 +96,7 @@ def test_another_image_size_resamples_the_position_embedding(folder: Path) -> No
     model = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 96).build(0).eval()
     with torch.inference_mode():
         assert model(torch.rand(1, 1, 96, 96)).shape == (1, 64)
+    assert model.state_dict()["pos_embed"].shape == (1, 1 + 6 * 6, 64)
     own = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0)
     assert torch.equal(model.state_dict()["blocks.0.attn.qkv.weight"], own.state_dict()["blocks.0.attn.qkv.weight"])
 
@@ -269,16 +267,22 @@ def test_validation_chooses_and_both_parts_are_then_used() -> None:
     assert probe.validation == pytest.approx(max(values), abs=1e-9) and min(values) < max(values)
     found = probe.predict(test.x)
     assert np.allclose(found.sum(axis=1), 1) and roc_auc_score(test.labels, found, multi_class="ovr") > 0.9
-    fewer = linear.fit(train, Part(validation.x[:3], validation.labels[:3]), 3, LinearParams(c=(0.1,)), "auroc")
-    assert not np.allclose(fewer.predict(test.x), found)
+    uneven = np.flatnonzero((train.labels < 2) | (np.arange(60) < 12))
+    probe = linear.fit(Part(train.x[uneven], train.labels[uneven]), validation, 3, LinearParams(c=(0.1,)), "auroc")
+    x, labels = (
+        np.concatenate([a[uneven], b]) for a, b in ((train.x, validation.x), (train.labels, validation.labels))
+    )
+    both = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
+    assert np.allclose(probe.predict(test.x), both.fit(x, labels).predict_proba(test.x), atol=1e-4)
 
 
 def test_a_class_that_training_lacks_has_probability_zero_and_no_convergence_is_told() -> None:
     train, validation = clouds(0), clouds(1)
-    two = train.labels < 2
+    two = train.labels != 1
     fitted = linear.fit(Part(train.x[two], train.labels[two]), Part(validation.x[two], validation.labels[two]), 3,
                         LinearParams(c=(1.0,), max_iter=1), "auroc")  # fmt: skip
-    assert (fitted.predict(validation.x)[:, 2] == 0).all() and fitted.chosen["converged"] is False
+    found = fitted.predict(validation.x)
+    assert (found[:, 1] == 0).all() and (found[:, [0, 2]] > 0).all() and fitted.chosen["converged"] is False
 
 
 def test_classes_weigh_the_same() -> None:
@@ -291,18 +295,19 @@ def test_classes_weigh_the_same() -> None:
 # ---- the whole
 
 
-@pytest.fixture
-def official(corpus: Path, tmp_path: Path) -> Callable[[str, Callable[[dict[str, Any]], None] | None], Path]:
-    """The corpus with bus-bra in official lists, whose `val` rows a function may change."""
+Change = Callable[[dict[str, Any]], None]
 
-    def make(name: str, change: Callable[[dict[str, Any]], None] | None) -> Path:
+
+@pytest.fixture
+def changed(corpus: Path, tmp_path: Path) -> Callable[[str, Change], Path]:
+    """Makes a corpus of the same shards in which a function has changed the rows of bus-bra."""
+
+    def make(name: str, change: Change) -> Path:
         table = pq.read_table(corpus / "manifest.parquet")
         rows = table.to_pylist()
         for row in rows:
             if row["source"] == "bus-bra":
-                row["split"] = "val" if row["split"] in ("fold-1", "fold-2") else "train"
-                if change is not None and row["split"] == "val":
-                    change(row)
+                change(row)
         out = tmp_path / name
         out.mkdir()
         (out / "shards").symlink_to(corpus / "shards")
@@ -314,20 +319,27 @@ def official(corpus: Path, tmp_path: Path) -> Callable[[str, Callable[[dict[str,
 
 @pytest.mark.parametrize("protocol", ["knn", "linear", "finetune"])
 def test_no_choice_depends_on_the_test_part(
-    official: Callable[..., Path], corpus: Path, folder: Path, tmp_path: Path, protocol: str
+    changed: Callable[[str, Change], Path], corpus: Path, folder: Path, tmp_path: Path, protocol: str
 ) -> None:
     other = read_pictures(corpus, role="pretrain").take([0])
 
+    def listed(row: dict[str, Any]) -> None:
+        row["split"] = "val" if row["split"] in ("fold-1", "fold-2") else "train"
+
     def labels_swapped(row: dict[str, Any]) -> None:
-        row["label"] = {"benign": "malignant", "malignant": "benign"}[row["label"]]
+        listed(row)
+        if row["split"] == "val":
+            row["label"] = {"benign": "malignant", "malignant": "benign"}[row["label"]]
 
     def other_pixels(row: dict[str, Any]) -> None:
-        row.update(shard=other.shard[0], offset=int(other.offset[0]), size=int(other.size[0]))
+        listed(row)
+        if row["split"] == "val":
+            row.update({name: getattr(other, name)[0] for name in ("shard", "offset", "size", "width", "height")})
 
     chosen = params(folder=str(folder))
     found = [
-        evaluate(official(name, change), "bus-bra", "it", protocol, chosen, tmp_path / f"{name}-out")
-        for name, change in (("as-is", None), ("labels", labels_swapped), ("pixels", other_pixels))
+        evaluate(changed(name, change), "bus-bra", "it", protocol, chosen, tmp_path / f"{name}-out")
+        for name, change in (("as-is", listed), ("labels", labels_swapped), ("pixels", other_pixels))
     ]
     as_is, labels, pixels = found
     assert as_is["choices"] == labels["choices"] == pixels["choices"]
@@ -364,18 +376,28 @@ def test_official_folds_are_tested_once_a_seed_and_written_alike_again(
         roc_auc_score([r["label"] == "malignant" for r in s], [r["p/malignant"] for r in s]) for s in (first, second)
     ]
     assert result["metrics"]["auroc/malignant"]["value"] == pytest.approx(np.mean(each), abs=1e-6)
-    assert [r["p/benign"] for r in first] != [r["p/benign"] for r in second]  # new weights by the seed
 
 
-def test_training_learns_keeps_its_best_epoch_and_uses_the_rates_given(corpus: Path, folder: Path) -> None:
-    """Pictures whose class is plain to see are told apart; the returned weights are those of the chosen epoch."""
+def test_new_weights_are_drawn_for_each_seed_and_given_ones_are_the_same(
+    corpus: Path, folder: Path, tmp_path: Path
+) -> None:
+    """With k fixed, neighbours (training and validation together) differ between seeds by the weights alone."""
+    for name, same in (("folder", True), ("like", False)):
+        chosen = replace(params(**{name: str(folder)}), knn=KnnParams(k=(3,)))
+        evaluate(corpus, "bus-bra", "it", "knn", chosen, tmp_path / name)
+        first, second = read(tmp_path / name / "predictions.parquet").probabilities
+        assert np.allclose(first, second) is same
+
+
+def test_training_learns(corpus: Path, folder: Path) -> None:
+    """Pictures whose class is plain to see are told apart, and not at a rate of nothing."""
     encoder = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
     source = images(corpus, encoder)
     bright = np.array([source.square(row).mean() for row in range(30)])
     rows = np.argsort(bright)[np.r_[0:10, 20:30]]
     labels = np.r_[np.zeros(10, dtype=np.int64), np.ones(10, dtype=np.int64)]
     odd = np.arange(20) % 2 == 1
-    tuned = FinetuneParams(lr=(1e-9, 2e-3), epochs=8, warmup_epochs=1.0, batch=5, layer_decay=0.9)
+    tuned = FinetuneParams(lr=(2e-3, 1e-9), epochs=8, warmup_epochs=1.0, batch=5, layer_decay=0.9)
     told: list[tuple[str, int, int]] = []
     task = finetune.Task(source, 2, tuned, "auroc", 0, lambda *words: told.append(words), "fold")
     fitted = finetune.fit(task, Part(rows[odd], labels[odd]), Part(rows[~odd], labels[~odd]))
@@ -383,6 +405,26 @@ def test_training_learns_keeps_its_best_epoch_and_uses_the_rates_given(corpus: P
     assert [done for _, done, _ in told] == list(range(1, 17))
     again = roc_auc_score(labels[~odd], fitted.predict(rows[~odd])[:, 1])
     assert again == pytest.approx(fitted.validation)
+
+
+@pytest.mark.parametrize(("said", "rate", "epoch"), [([0.2, 0.9, 0.1, 0.3], 0, 2), ([0.2, 0.1, 0.8, 0.3], 1, 1)])
+def test_the_weights_that_validation_liked_best_are_kept(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, said: list[float], rate: int, epoch: int
+) -> None:
+    source = images(corpus, encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64))
+    seen: list[NDArray[np.float64]] = []
+
+    def scripted(labels: Any, probabilities: NDArray[np.float64], by: Any) -> float:
+        seen.append(probabilities)
+        return said[len(seen) - 1]
+
+    monkeypatch.setattr(finetune, "quality", scripted)
+    task = finetune.Task(source, 2, replace(TINY, epochs=2), "auroc", 0, lambda *_: None, "fold")
+    validation = Part(np.arange(20, 30), np.arange(10) % 2)
+    fitted = finetune.fit(task, Part(np.arange(20), np.arange(20) % 2), validation)
+    assert fitted.chosen == {"lr": TINY.lr[rate], "epoch": epoch} and fitted.validation == max(said)
+    found = fitted.predict(validation.x)
+    assert [np.allclose(found, one, atol=1e-9) for one in seen] == [value == max(said) for value in said]
 
 
 def test_layers_near_the_input_learn_slower_and_vectors_do_not_decay(folder: Path) -> None:
@@ -440,8 +482,37 @@ def test_absence_is_proven_by_the_gate_alone(
     assert bool(found["notes"]) is not proven
 
 
-def test_an_own_archive_is_a_benchmark_by_its_views_or_labels(corpus: Path, folder: Path, tmp_path: Path) -> None:
-    """bus-bra by the side that it shows: the target is another column."""
+def test_weights_that_ours_started_from_pass_their_own_proof_on(corpus: Path, tmp_path: Path) -> None:
+    """A run that goes on from a run of ours: what that one trained on counts, and so does what it held out."""
+    start = {"name": "encoder", "sources": ["hc18"], "held_out_sources": ["bus-bra"]}
+    path = write_folder(tmp_path / "on", card(["local-ward"], ["bus-bra"], init=start))
+    found = evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
+    assert found["encoder"]["proven_absent"] is True and not found["notes"]
+    start = {"name": "encoder", "sources": ["hc18", "bus-bra"]}
+    path = write_folder(tmp_path / "seen", card(["local-ward"], ["bus-bra"], init=start))
+    with pytest.raises(OpenusError, match="was pre-trained on bus-bra"):
+        evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "none")
+
+
+def test_an_own_labelled_archive_is_split_by_its_patients(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    def own(row: dict[str, Any]) -> None:
+        row.update(source="local-own", role="pretrain", split=None)
+
+    here = changed("own", own)
+    chosen = replace(params(folder=str(folder)), folds=3)
+    found = evaluate(here, "local-own", "it", "knn", chosen, tmp_path / "out")
+    assert found["data"]["rule"] == "drawn by patient" and list(found["data"]["folds"]) == [
+        f"drawn-{f}" for f in (1, 2, 3)
+    ]
+    assert found["data"]["pictures"] == 30 and found["data"]["straddling_patients"] == 0
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    folds = {group: {row["fold"] for row in rows if row["group"] == group} for group in {row["group"] for row in rows}}
+    assert len(folds) == 20 and all(len(of) == 1 for of in folds.values())
+
+
+def test_the_view_is_a_target_too_and_what_has_no_word_is_said(corpus: Path, folder: Path, tmp_path: Path) -> None:
     chosen = replace(params(folder=str(folder)), target="view", seeds=(0,))
     found = evaluate(corpus, "bus-bra", "it", "knn", chosen, tmp_path / "out")
     assert set(found["data"]["classes"]) <= {"left", "right", "single"} and found["data"]["target"] == "view"

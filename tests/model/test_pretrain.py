@@ -22,6 +22,7 @@ import yaml
 from conftest import REPOSITORY, openus
 
 from model import weights
+from model.checkpoint import proven
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
@@ -307,6 +308,7 @@ def test_it_goes_on_from_weights(train: Train, tmp_path: Path, kind: str) -> Non
     before, after = (json.loads((one / "encoder/card.json").read_text()) for one in (first, run))
     assert after["training"]["loss"] < before["training"]["first_loss"] * 0.95
     assert after["init"]["sources"] == (None if kind == "pth" else sorted(before["sources"]))
+    assert proven(before) == ["bus-bra"] and proven(after) == ([] if kind == "pth" else ["bus-bra"])
     assert after["init"]["missing"] == [] and len(after["init"]["sha256"]) == 64
 
 

@@ -124,6 +124,14 @@ def test_a_mean_for_another_number_of_channels_is_refused(change: dict[str, Any]
         load_mae(model_of(GRAY, 1), model_of(RGB, 0).state_dict(), **{"mean": MEAN, "std": STD, **change})
 
 
+def test_two_channels_cannot_be_made_three() -> None:
+    state = {**model_of(RGB, 0).state_dict(), "patch_embed.proj.weight": torch.ones(64, 2, 16, 16)}
+    with pytest.raises(UsageError, match="see 2 channels and the model 3"):
+        load_mae(
+            model_of(RGB, 1), state, mean=IMAGENET_MEAN, std=IMAGENET_STD, source_mean=(0.5,) * 2, source_std=(0.5,) * 2
+        )
+
+
 # Image size, classifiers, encoders alone
 
 
@@ -218,7 +226,6 @@ def without(name: str) -> Callable[[State], object]:
         (lambda s: s.update({"pos_embed": torch.ones(1, 17, 32)}), "pos_embed is 1 × 17 × 32"),
         (lambda s: s.update({"patch_embed.proj.weight": torch.ones(64, 3, 14, 14)}), "64 × 3 × 14 × 14"),
         (lambda s: s.update({"patch_embed.proj.weight": torch.ones(64, 768)}), "64 × 768 in the weights"),
-        (lambda s: s.update({"patch_embed.proj.weight": torch.ones(64, 2, 16, 16)}), "2 channels"),
     ],
 )
 def test_an_encoder_that_does_not_fit_is_named_and_changes_nothing(spoil: Callable[[State], object], word: str) -> None:
@@ -266,6 +273,10 @@ def test_safetensors_and_half_precision(tmp_path: Path) -> None:
     model = model_of(RGB, 1)
     load_mae(model, read_state(tmp_path / "model.safetensors"), mean=IMAGENET_MEAN, std=IMAGENET_STD)
     assert all(torch.equal(value, state[name].float()) for name, value in model.state_dict().items())
+    gray, exact = model_of(GRAY, 1), model_of(GRAY, 1)
+    load_mae(gray, state, mean=MEAN, std=STD)
+    load_mae(exact, {name: value.float() for name, value in state.items()}, mean=MEAN, std=STD)
+    assert torch.equal(gray.patch_embed.proj.weight, exact.patch_embed.proj.weight), "folded in half precision"
 
 
 class Runs:

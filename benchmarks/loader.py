@@ -1,0 +1,266 @@
+"""Samples per second of our loader beside bare JPEG decoding, plain webdataset and PNG files, in one run.
+
+    python benchmarks/loader.py --corpus corpus [--workers 1 2] [--repeat 5]
+
+    bare         cv2.imdecode, gray, of the same bytes in memory in shuffled order; nothing else is done
+    ours         model.data.loader: read, decode, augment, mask noise, batch
+    webdataset   a pipeline over the same pictures: shuffle(1000), cv2.imdecode, the same augmentation, batched
+    png          a torch DataLoader over a folder of the same pictures as PNG: cv2.imread, the same augmentation
+
+All on the same number of processes, which are started and warm before the clock runs. Rounds are interleaved, so that
+what else the machine does meets all alike; the median of the rounds counts, and its ratio to bare. Processor time is
+that of all processes together: what a sample costs, also on a machine that others use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import statistics
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import webdataset
+from torch.utils.data import DataLoader, Dataset
+
+from model.augment import WORDS, SampleRandom, augmented, draw_view, mask_noise, show, uniform
+from model.data import Pictures, PretrainDataset, Shards, Steps, loader, read_pictures
+from model.jpeg import decode
+from model.params import AugmentParams
+
+BATCH = 64
+PATCHES = 196
+AUGMENT = AugmentParams()
+
+Round = Callable[[], int]
+"""Does its work once over all pictures and tells how many there were."""
+
+
+def settle(_: int = 0) -> None:
+    """In each worker: OpenCV on one thread, as in ours."""
+    cv2.setNumThreads(1)
+
+
+def chosen(corpus: Path, least: int) -> Pictures:
+    """What all contenders work on."""
+    pictures = read_pictures(corpus, role="pretrain")
+    return pictures.take(np.minimum(pictures.width, pictures.height) >= least)
+
+
+# ---- bare
+
+_held: list[bytes] = []
+
+
+def hold(corpus: Path, least: int) -> None:
+    settle()
+    pictures = chosen(corpus, least)
+    shards = Shards(pictures)
+    _held[:] = [shards.read(row) for row in range(len(pictures))]
+
+
+def decode_held(rows: list[int]) -> int:
+    for row in rows:
+        cv2.imdecode(np.frombuffer(_held[row], np.uint8), cv2.IMREAD_GRAYSCALE)
+    return len(rows)
+
+
+def bare(corpus: Path, least: int, pictures: Pictures, workers: int) -> Round:
+    pool = get_context("forkserver").Pool(workers, hold, (corpus, least))
+    order = random.Random(0).sample(range(len(pictures)), len(pictures))
+    parts = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
+    return lambda: sum(pool.imap_unordered(decode_held, parts))
+
+
+# ---- ours
+
+
+def ours(pictures: Pictures, workers: int, size: int) -> Round:
+    dataset = PretrainDataset(pictures, AUGMENT, size=size, channels=1, patches=PATCHES, seed=0)
+    steps = Steps(pictures.groups("source"), power=1.0, size=len(pictures), seed=0, batch=BATCH, micro_batch=BATCH,
+                  start=0, total=len(pictures) // BATCH)  # fmt: skip
+    batches = loader(dataset, steps, workers=workers)
+    return lambda: sum(len(images) for images, _ in batches)
+
+
+# ---- peers
+
+
+class Augment:
+    """Bytes or pixels to (picture, noise), random in the way of ours."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.random, self.number = size, SampleRandom(0), 0
+
+    def __call__(self, picture: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        self.number += 1
+        words = self.random.words(0, self.number, WORDS + PATCHES)
+        return augmented(picture, AUGMENT, self.size, words[:WORDS]), mask_noise(words[WORDS:])
+
+    def sample(self, sample: dict[str, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        content = sample.get("jpg") or sample["png"]
+        return self(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+
+def write_shards(pictures: Pictures, folder: Path, count: int) -> list[str]:
+    """The same pictures in `count` tars: webdataset gives each process whole shards, and the corpus may have one."""
+    shards = Shards(pictures)
+    order = random.Random(1).sample(range(len(pictures)), len(pictures))
+    paths = [folder / f"{number:03}.tar" for number in range(count)]
+    for number, path in enumerate(paths):
+        with tarfile.open(path, "w") as tar:
+            for row in order[number::count]:
+                content = shards.read(row)
+                suffix = "png" if content.startswith(b"\x89PNG") else "jpg"
+                member = tarfile.TarInfo(f"{pictures.key[row]}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return [str(path) for path in paths]
+
+
+def plain_webdataset(urls: list[str], workers: int, size: int) -> Round:
+    pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000)
+    pipeline = pipeline.map(Augment(size).sample).batched(BATCH)
+    batches = DataLoader(pipeline, batch_size=None, num_workers=workers, persistent_workers=True, prefetch_factor=4,
+                         worker_init_fn=settle, multiprocessing_context="forkserver")  # fmt: skip
+    return lambda: sum(len(images) for images, _ in batches)
+
+
+class PngFolder(Dataset[Any]):
+    def __init__(self, folder: Path, size: int) -> None:
+        self.paths, self.augment = [str(path) for path in sorted(folder.iterdir())], Augment(size)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, at: int) -> Any:
+        return self.augment(cv2.imread(self.paths[at], cv2.IMREAD_GRAYSCALE))
+
+
+def write_png(pictures: Pictures, folder: Path) -> None:
+    shards = Shards(pictures)
+    for row in range(len(pictures)):
+        cv2.imwrite(str(folder / f"{pictures.key[row]}.png"), shards.picture(row, 1))
+
+
+def png(folder: Path, workers: int, size: int) -> Round:
+    batches = DataLoader(PngFolder(folder, size), batch_size=BATCH, shuffle=True, num_workers=workers,
+                         persistent_workers=True, prefetch_factor=4, worker_init_fn=settle,
+                         multiprocessing_context="forkserver")  # fmt: skip
+    return lambda: sum(len(images) for images, _ in batches)
+
+
+# ---- the run
+
+
+def processor_seconds() -> float:
+    """Of this process and its living children, whoever else is on the machine (Linux)."""
+    total = time.process_time()
+    for child in active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def rounds(contenders: dict[str, Round], repeat: int) -> dict[str, list[tuple[float, float]]]:
+    """(seconds, processor seconds) a sample of each round, after one round that warms up."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    for number in range(repeat + 1):
+        for name, work in contenders.items():
+            began, used = time.perf_counter(), processor_seconds()
+            count = work()
+            if number:
+                found[name].append(((time.perf_counter() - began) / count, (processor_seconds() - used) / count))
+    return found
+
+
+def show_rounds(found: dict[str, list[tuple[float, float]]]) -> None:
+    """Medians, and their ratios to bare."""
+    bare_wall, bare_used = (statistics.median(column) for column in zip(*found["bare"], strict=True))
+    for name, values in found.items():
+        wall, used = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"  {name:12} {1 / wall:7.0f} samples/s, {bare_wall / wall:.2f} of bare (best round "
+              f"{1 / min(wall for wall, _ in values):.0f});  {used * 1e6:5.0f} µs of processor time a sample, "
+              f"{bare_used / used:.2f} of bare")  # fmt: skip
+
+
+def parts(pictures: Pictures, size: int, repeat: int) -> dict[str, float]:
+    """Microseconds of processor time a sample takes for each part of our work, in one process; best of the rounds."""
+    shards, generator = Shards(pictures), SampleRandom(0)
+    rows = random.Random(2).sample(range(len(pictures)), min(960, len(pictures)))
+    contents = [shards.read(row) for row in rows]
+    words = np.stack([generator.words(0, row, WORDS + PATCHES) for row in rows])
+    whole = [shards.picture(row, 1) for row in rows]
+    views = [
+        draw_view(p.shape[1], p.shape[0], AUGMENT, r) for p, r in zip(whole, uniform(words[:, :WORDS]), strict=True)
+    ]
+    out = np.empty((size, size), np.uint8)
+    batches = [words[at : at + BATCH] for at in range(0, len(rows), BATCH)]
+    cropped = list(zip(contents, whole, views, strict=True))
+    each: dict[str, Callable[[], Iterator[object]]] = {
+        "bare decoding": lambda: (cv2.imdecode(np.frombuffer(c, np.uint8), cv2.IMREAD_GRAYSCALE) for c in contents),
+        "reading": lambda: (shards.read(row) for row in rows),
+        "decoding down to the crop's end": lambda: (decode(content, 1, view.rows) for content, _, view in cropped),
+        "random words": lambda: (generator.words(0, row, WORDS + PATCHES) for row in rows),
+        "drawing the view": lambda: (
+            draw_view(360, 340, AUGMENT, numbers) for some in batches for numbers in uniform(some[:, :WORDS])
+        ),
+        "mask noise": lambda: (mask_noise(some[:, WORDS:]) for some in batches),
+        "crop, resize, flip": lambda: map(partial(show, params=AUGMENT, out=out), whole, views),
+    }
+    best: dict[str, float] = {}
+    for _ in range(repeat):
+        for name, work in each.items():
+            began = time.process_time()
+            for _done in work():
+                pass
+            best[name] = min(best.get(name, 1e9), (time.process_time() - began) / len(rows) * 1e6)
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--least", type=int, default=0, help="only pictures with so many pixels on each side")
+    args = parser.parse_args()
+    settle()
+    torch.set_num_threads(1)
+    pictures = chosen(args.corpus, args.least)
+    print(f"{len(pictures)} pictures, {pictures.width.mean():.0f} × {pictures.height.mean():.0f} pixels and "
+          f"{pictures.size.mean() / 1000:.0f} kB on average, to {args.size} × {args.size}")  # fmt: skip
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = [Path(temporary, name) for name in ("png", "tar")]
+        for folder in folders:
+            folder.mkdir()
+        write_png(pictures, folders[0])
+        urls = write_shards(pictures, folders[1], 16)
+        for workers in args.workers:
+            contenders = {
+                "bare": bare(args.corpus, args.least, pictures, workers),
+                "ours": ours(pictures, workers, args.size),
+                "webdataset": plain_webdataset(urls, workers, args.size),
+                "png": png(folders[0], workers, args.size),
+            }
+            print(f"{workers} worker{'s' * (workers > 1)}")
+            show_rounds(rounds(contenders, args.repeat))
+    print("processor time a sample, one process")
+    for name, taken in parts(pictures, args.size, args.repeat).items():
+        print(f"  {name:32} {taken:6.1f} µs")
+
+
+if __name__ == "__main__":
+    main()

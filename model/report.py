@@ -1,0 +1,290 @@
+"""The page at the end: what was trained on what, and how the encoder does on pictures that it never saw.
+
+python -m model.report --run results/pretrain --cells results/evaluate --params params.yaml --out results
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.evaluate import compare
+from model.metrics import holm
+from model.params import EvaluateParams, evaluate_params
+from openus.cli import Command
+from openus.errors import CorpusError
+from openus.storage import atomic, write_text
+
+SHOWN = {
+    "auroc_macro": "AUROC, macro",
+    "auprc_macro": "AUPRC, macro",
+    "f1_macro": "F1, macro",
+    "f1_weighted": "F1, weighted",
+    "precision_macro": "precision, macro",
+    "recall_macro": "recall, macro",
+    "accuracy": "accuracy",
+}
+"""Scores of the first table, by their key in metrics.json. Of two classes either has the same AUROC."""
+TESTED = ("auroc_macro", "f1_macro")
+"""Scores that models are compared by."""
+PROTOCOLS = {"knn": "nearest neighbours", "linear": "linear probe", "finetune": "fine-tuned"}
+
+Cell = Mapping[str, Any]
+Cells = Mapping[tuple[str, str, str], Cell]
+"""(benchmark, model, protocol) -> metrics.json."""
+
+
+def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
+    """Write report.md with its pictures, and report.json for tools, to `out`; returns the page.
+
+    Args:
+        run: folder of `model.pretrain`.
+        cells: holds <benchmark>/<model>/<protocol>/ as `model.evaluate` wrote them.
+        params: says which cells there must be.
+        out: where to write.
+
+    Raises CorpusError when a cell or the card of the run is missing.
+    """
+    card = _json(run / "encoder" / "card.json")
+    found = {
+        (benchmark, model, protocol): _json(cells / benchmark / model / protocol / "metrics.json")
+        for benchmark in params.benchmarks
+        for protocol in params.protocols
+        for model in params.models
+    }
+    curves(run, out / "loss.png")
+    with atomic(out / "reconstruction.png") as file:
+        file.write((run / "reconstruction.png").read_bytes())
+    scores(found, params, out / "scores.png")
+    tests = {benchmark: comparisons(cells / benchmark, params) for benchmark in params.benchmarks}
+    write_text(out / "report.md", page(card, found, tests, params))
+    write_text(out / "report.json", json.dumps(_metrics(found), indent=1) + "\n")
+    return out / "report.md"
+
+
+def comparisons(cells: Path, params: EvaluateParams) -> list[dict[str, Any]]:
+    """The first model against each other one on the same pictures, p by Holm over all of the benchmark's tests."""
+    first, *others = params.models
+    rows = []
+    for protocol in params.protocols:
+        for other in others:
+            pair = [cells / model / protocol / "predictions.parquet" for model in (first, other)]
+            found = compare(*pair, params.bootstrap)
+            rows += [
+                {"protocol": protocol, "other": other, "score": name, **found[name]} for name in TESTED if name in found
+            ]
+    tested = [row for row in rows if row["p"] is not None]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = p
+    return rows
+
+
+def page(
+    card: Mapping[str, Any], cells: Cells, tests: Mapping[str, Sequence[Mapping[str, Any]]], params: EvaluateParams
+) -> str:
+    """The report as Markdown."""
+    training, gate = card["training"], card["gate"]
+    model, optimiser = card["params"]["model"], card["params"]["optimiser"]
+    lines = [
+        "# Report",
+        "",
+        f"**Corpus** `{card['corpus']['digest'][:16]}`: {card['corpus']['pictures']} pictures of "
+        f"{len(card['sources'])} sources. The leakage gate passed on these bytes: {gate['pretrain']} pictures against "
+        f"{gate['held_out']} held out ({', '.join(gate['held_out_sources']) or 'no published source'}).",
+        "",
+        f"**Pre-training** {model['architecture']}, {model['image_size']} pixels, {model['channels']} channel(s), "
+        f"{model['mask_ratio']:.0%} masked; {training['steps']} steps of {card['params']['batch']} pictures, rate "
+        f"{optimiser['base_lr']:g} × {card['params']['batch']} / 256; loss {training['first_loss']:.4f} → "
+        f"{training['loss']:.4f}. Started from {_start(card)}.",
+        "",
+        "![loss and learning rate by step](loss.png)",
+        "",
+        "Picture, what the encoder sees of it, what comes out (seen patches as they are):",
+        "",
+        "![reconstructions](reconstruction.png)",
+        "",
+    ]
+    for benchmark in params.benchmarks:
+        lines += _benchmark(benchmark, cells, tests[benchmark], params)
+    lines += ["![scores with 95 % intervals](scores.png)", ""]
+    return "\n".join(lines)
+
+
+def _start(card: Mapping[str, Any]) -> str:
+    init = card["init"]
+    return f"{init['name']} (SHA-256 {init['sha256'][:16]})" if init else "new weights"
+
+
+def _benchmark(benchmark: str, cells: Cells, tests: Sequence[Mapping[str, Any]], params: EvaluateParams) -> list[str]:
+    """One benchmark: its data, the scores, the scores of each class, the paired tests, what to mind."""
+    rows = {(PROTOCOLS[p], model): cells[benchmark, model, p] for p in params.protocols for model in params.models}
+    data = next(iter(rows.values()))["data"]
+    classes = ", ".join(f"{word} {n['pictures']}" for word, n in data["classes"].items())
+    return [
+        f"## {benchmark}",
+        "",
+        f"{data['pictures']} pictures of {data['patients']} patients ({classes}); {data['rule']}; "
+        f"{len(params.seeds)} seeds. Training and validation are drawn by patient for each seed and fold, choices are "
+        "made on validation, each picture is tested once a seed, and all folds are scored together. Brackets: 95 % "
+        f"interval over patients ({params.bootstrap} resamples). {_caution(data['patients'])}",
+        "",
+        *_table(rows, SHOWN),
+        "",
+        "F1 of each class:",
+        "",
+        *_table(rows, {f"f1/{word}": word for word in data["classes"]}),
+        "",
+        *_tests(tests, params.models[0]),
+        *_minded(benchmark, {model: cell for (_, model), cell in rows.items()}),
+    ]
+
+
+def _table(rows: Mapping[tuple[str, str], Cell], columns: Mapping[str, str]) -> list[str]:
+    """Scores by protocol and model; `columns` maps keys of metrics.json to heads."""
+    lines = ["| protocol | model | " + " | ".join(columns.values()) + " |", "|---|---|" + "---|" * len(columns)]
+    for names, cell in rows.items():
+        shown = [_interval(cell["metrics"].get(key)) for key in columns]
+        lines.append("| " + " | ".join([*names, *shown]) + " |")
+    return lines
+
+
+def _tests(tests: Sequence[Mapping[str, Any]], first: str) -> list[str]:
+    """The paired comparisons."""
+    if not tests:
+        return []
+    lines = [
+        f"**{first}** against the others on the same patients: difference, its 95 % interval, p of a permutation test "
+        "(patients' predictions swapped), and p by Holm over the tests of this table:",
+        "",
+        "| protocol | against | score | difference | p | p, Holm |",
+        "|---|---|---|---|---:|---:|",
+    ]
+    for row in tests:
+        p = ["–" if row.get(name) is None else f"{row[name]:.3f}" for name in ("p", "p_holm")]
+        names = [PROTOCOLS[row["protocol"]], row["other"], SHOWN[row["score"]], _interval(row, "+.3f")]
+        lines.append("| " + " | ".join([*names, *p]) + " |")
+    return [*lines, ""]
+
+
+def _minded(benchmark: str, cells: Mapping[str, Cell]) -> list[str]:
+    """Whether pre-training saw the benchmark, and the notes of each cell."""
+    said = {True: "proven absent from its pre-training by the gate", False: "absence from its pre-training NOT proven"}
+    proofs = []
+    for model, cell in cells.items():
+        encoder = cell["encoder"]
+        unknown = "new weights" if encoder["weights"] == "new" else "what its weights were trained on is unknown"
+        proofs.append(f"- {model}: {benchmark}: {said.get(encoder['proven_absent'], unknown)}.")
+    notes = sorted({f"- {model}: {note}" for model, cell in cells.items() for note in cell["notes"]})
+    return [*proofs, *notes, ""]
+
+
+def _caution(patients: int) -> str:
+    """What so few patients allow to say."""
+    return "So few patients give wide intervals: read no order into what overlaps." if patients < 200 else ""
+
+
+def _interval(one: Mapping[str, Any] | None, how: str = ".3f") -> str:
+    """`0.812 [0.70, 0.90]`."""
+    if one is None or one["value"] is None:
+        return "–"
+    value = format(one["value"], how)
+    if one["low"] is None:
+        return value
+    return f"{value} [{one['low']:.2f}, {one['high']:.2f}]"
+
+
+def _metrics(cells: Cells) -> dict[str, Any]:
+    """Nested plain numbers: benchmark -> model -> protocol -> score."""
+    found: dict[str, Any] = {}
+    for (benchmark, model, protocol), cell in cells.items():
+        values = {name: cell["metrics"][name]["value"] for name in SHOWN if name in cell["metrics"]}
+        found.setdefault(benchmark, {}).setdefault(model, {})[protocol] = values
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path} is not there or not whole.", "Run what makes it first: `dvc repro`.") from error
+    return value
+
+
+def _figure(path: Path, figure: Any) -> None:
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+
+
+def curves(run: Path, path: Path) -> None:
+    """Loss and learning rate by step, of DVCLive's files."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    columns = {}
+    for name in ("loss", "lr"):
+        rows = (run / "live" / "plots" / "metrics" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        columns[name] = [[float(value) for value in row.split("\t")] for row in rows]
+    axes.plot(*zip(*columns["loss"], strict=True), label="loss")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    right = axes.twinx()
+    right.plot(*zip(*columns["lr"], strict=True), color="tab:gray", linestyle=":", label="learning rate")
+    right.set_ylabel("learning rate")
+    figure.legend(loc="outside upper right", ncols=2, fontsize="small")
+    _figure(path, figure)
+
+
+def scores(cells: Cells, params: EvaluateParams, path: Path) -> None:
+    """AUROC with intervals, a panel a benchmark."""
+    plt = _pyplot()
+    height = 1.2 + 0.28 * len(params.models) * len(params.protocols)
+    figure, panels = plt.subplots(
+        len(params.benchmarks), 1, figsize=(7, height * len(params.benchmarks)), squeeze=False, layout="constrained"
+    )
+    for panel, benchmark in zip(panels[:, 0], params.benchmarks, strict=True):
+        names, place = [], 0
+        for protocol in params.protocols:
+            for number, model in enumerate(params.models):
+                one = cells[benchmark, model, protocol]["metrics"]["auroc_macro"]
+                if one["value"] is not None:
+                    ends = [one["low"] or one["value"], one["high"] or one["value"]]
+                    panel.plot(ends, [place, place], color=f"C{number}", linewidth=1.5)
+                    panel.plot([one["value"]], [place], "o", color=f"C{number}")
+                names.append(f"{PROTOCOLS[protocol]}, {model}")
+                place += 1
+        panel.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
+        panel.set_yticks(range(place), names, fontsize="small")
+        panel.invert_yaxis()
+        panel.set_xlabel(f"AUROC on {benchmark}, 95 % interval over patients")
+    _figure(path, figure)
+
+
+def _pyplot() -> Any:
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    from matplotlib import pyplot as plt
+
+    plt.switch_backend("Agg")
+    plt.close("all")
+    return plt
+
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--run", type=PATH, required=True, help="Folder of model.pretrain.")
+@click.option("--cells", type=PATH, required=True, help="Holds BENCHMARK/MODEL/PROTOCOL/ of model.evaluate.")
+@click.option("--params", "params_file", type=PATH, required=True, help="YAML file with a section `evaluate`.")
+@click.option("--out", type=PATH, required=True, help="Folder for report.md and its pictures.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(run: Path, cells: Path, params_file: Path, out: Path, debug: bool) -> None:
+    """Write the report on a pre-training run and its evaluation."""
+    click.echo(report(run, cells, evaluate_params(params_file), out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The page at the end, made of cells whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from model import metrics, report
+from model.evaluate import predictions
+from model.params import EncoderParams, EvaluateParams
+from openus.errors import CorpusError
+
+PARAMS = EvaluateParams(
+    models=("good", "bad"),
+    protocols=("knn",),
+    encoders={"good": EncoderParams(folder="x"), "bad": EncoderParams(like="x")},
+    seeds=(0, 1),
+    bootstrap=200,
+)
+
+
+def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: str) -> None:
+    """40 pictures of 20 patients, `share` of which are called rightly."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(40) % 2
+    right = rng.random((2, 40)) < share
+    first = np.where(right, labels == 0, labels == 1) * 0.6 + 0.2
+    found = metrics.Predictions(
+        keys=tuple(f"k{n:02}" for n in range(40)),
+        groups=np.arange(40) // 2,
+        labels=labels,
+        probabilities=np.stack([first, 1 - first], axis=2),
+        classes=("benign", "malignant"),
+        seeds=(0, 1),
+    )
+    predictions.write(folder / "predictions.parquet", found, [f"p{n // 2:02}" for n in range(40)], ["fold-1"] * 40)
+    value: dict[str, Any] = {
+        "data": {
+            "pictures": 40,
+            "patients": 20,
+            "rule": "official folds",
+            "classes": {word: {"pictures": 20, "patients": 20} for word in found.classes},
+        },
+        "encoder": {"proven_absent": proven, "weights": weights},
+        "metrics": {
+            name: {"value": one.value, "low": one.low, "high": one.high}
+            for name, one in metrics.summarise(found, 200, 0).items()
+        },
+        "notes": ["Mind this."],
+    }
+    (folder / "metrics.json").write_text(json.dumps(value))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    (run / "encoder").mkdir(parents=True)
+    (run / "live/plots/metrics").mkdir(parents=True)
+    for name in ("loss", "lr"):
+        (run / f"live/plots/metrics/{name}.tsv").write_text(f"step\t{name}\n1\t1.5\n2\t0.5\n")
+    (run / "reconstruction.png").write_bytes(cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes())
+    card = {
+        "corpus": {"digest": "d" * 64, "pictures": 7},
+        "sources": {"busi": {}},
+        "gate": {"pretrain": 7, "held_out": 40, "held_out_sources": ["bus-bra"]},
+        "params": {
+            "batch": 64,
+            "model": {"architecture": "vit_x", "image_size": 32, "channels": 1, "mask_ratio": 0.75},
+            "optimiser": {"base_lr": 1e-3},
+        },
+        "training": {"steps": 2, "loss": 0.5, "first_loss": 1.5},
+        "init": None,
+    }
+    (run / "encoder/card.json").write_text(json.dumps(card))
+    cell(tmp_path / "cells/bus-bra/good/knn", 0.95, 1, True, "a" * 64)
+    cell(tmp_path / "cells/bus-bra/bad/knn", 0.5, 2, None, "new")
+    return tmp_path
+
+
+def test_the_page_says_what_was_found(made: Path) -> None:
+    page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
+    values = json.loads((made / "out/report.json").read_text())["bus-bra"]
+    assert values["good"]["knn"]["auroc_macro"] > 0.85
+    assert values["bad"]["knn"]["auroc_macro"] < 0.7
+    assert f"| nearest neighbours | good | {values['good']['knn']['auroc_macro']:.3f} [" in page
+    assert "loss 1.5000 → 0.5000" in page and "7 pictures against 40 held out (bus-bra)" in page
+    assert "40 pictures of 20 patients (benign 20, malignant 20); official folds; 2 seeds." in page
+    assert "few patients" in page and "- good: Mind this." in page
+    assert "- good: bus-bra: proven absent" in page and "- bad: bus-bra: new weights." in page
+    for name in ("loss", "scores", "reconstruction"):
+        assert f"({name}.png)" in page
+        assert cv2.imread(str(made / "out" / f"{name}.png")) is not None
+
+
+def test_models_are_tested_against_the_first_and_p_is_corrected(made: Path) -> None:
+    report.report(made / "run", made / "cells", PARAMS, made / "out")
+    rows = report.comparisons(made / "cells/bus-bra", PARAMS)
+    assert [(row["other"], row["score"]) for row in rows] == [("bad", "auroc_macro"), ("bad", "f1_macro")]
+    assert all(row["value"] > 0.2 and row["low"] > 0 and row["p"] < 0.01 for row in rows)
+    low, high = sorted(row["p"] for row in rows)
+    assert max(row["p_holm"] for row in rows) == pytest.approx(max(high, 2 * low))
+
+
+def test_the_same_cells_give_the_same_bytes(made: Path) -> None:
+    for name in ("one", "two"):
+        report.report(made / "run", made / "cells", PARAMS, made / name)
+    for file in (made / "one").iterdir():
+        assert file.read_bytes() == (made / "two" / file.name).read_bytes(), file.name
+
+
+def test_a_missing_cell_is_named(made: Path) -> None:
+    (made / "cells/bus-bra/bad/knn/metrics.json").unlink()
+    with pytest.raises(CorpusError, match=r"bad/knn/metrics\.json"):
+        report.report(made / "run", made / "cells", PARAMS, made / "out")
