@@ -21,7 +21,7 @@ def writing(folder: Path, steps: int, history: Sequence[Line]) -> Iterator[Log]:
     The folder is written anew from the history of the saved state, so that it holds no line of steps that a killed
     process did after its last save.
     """
-    from dvclive import Live
+    from dvclive.live import Live
 
     # Live looks for a repository around the working folder, fails in one without commits and would set up DVC in any
     # other. Its files are all that is wanted here, so it starts where there is none.

@@ -51,7 +51,7 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
     Raises CorpusError when a cell or the card of the run is missing.
     """
     card = _json(run / "encoder" / "card.json")
-    found = {
+    found: dict[tuple[str, str, str], Cell] = {
         (benchmark, model, protocol): _json(cells / benchmark / model / protocol / "metrics.json")
         for benchmark in params.benchmarks
         for protocol in params.protocols
@@ -73,8 +73,8 @@ def comparisons(cells: Path, params: EvaluateParams) -> list[dict[str, Any]]:
     rows = []
     for protocol in params.protocols:
         for other in others:
-            pair = [cells / model / protocol / "predictions.parquet" for model in (first, other)]
-            found = compare(*pair, params.bootstrap)
+            one, two = (cells / model / protocol / "predictions.parquet" for model in (first, other))
+            found = compare(one, two, params.bootstrap)
             rows += [
                 {"protocol": protocol, "other": other, "score": name, **found[name]} for name in TESTED if name in found
             ]
