@@ -51,12 +51,11 @@ class SampleRandom:
 
     def __init__(self, seed: int) -> None:
         self._generator = Philox(key=philox_key("sample", seed))
-        self._state: Any = self._generator.state
+        self._state: Any = self._generator.state  # of a new generator: nothing is buffered
 
     def words(self, epoch: int, position: int, count: int) -> NDArray[np.uint64]:
         """`count` random words (count,) uint64. The two upper words of the counter are the sample's name."""
         self._state["state"]["counter"][:] = (0, 0, position & _MASK, epoch & _MASK)
-        self._state["buffer_pos"] = 4  # nothing buffered
         self._generator.state = self._state
         return self._generator.random_raw(count)
 

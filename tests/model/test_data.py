@@ -76,6 +76,13 @@ def test_the_kept_rows_come_sorted_by_key(corpus: Path) -> None:
     assert len(read) == len(rows) and read.corpus == corpus
 
 
+def test_the_order_of_the_manifest_does_not_matter(copy: Path) -> None:
+    keys = read_pictures(copy).key.tolist()
+    table = pq.read_table(copy / "manifest.parquet")
+    pq.write_table(table.take(np.arange(table.num_rows)[::-1]), copy / "manifest.parquet")
+    assert read_pictures(copy).key.tolist() == keys == sorted(keys)
+
+
 def test_roles_and_sources_are_chosen(corpus: Path) -> None:
     rows = rows_of(corpus)
     for role in ("pretrain", "held-out"):
