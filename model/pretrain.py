@@ -30,7 +30,7 @@ from model.augment import fit_square
 from model.log import Line, Log, writing
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
-from model.order import Steps
+from model.order import Steps, quotas
 from model.params import PretrainParams, pretrain_params
 from model.world import World, join, told_to_stop
 from openus import manifest
@@ -127,6 +127,12 @@ def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: 
     """Everything that is decided before the first step; refuses what must not be trained on. Errors as `pretrain`."""
     verdict = world.first(lambda: admit(corpus, gate))
     pictures = data.read_pictures(corpus, role="pretrain")
+    shown = quotas(pictures.groups(params.balance.by), params.balance.power, params.epoch_pictures or len(pictures))
+    if never := [name for name, count in shown.items() if not count]:
+        raise UsageError(
+            f"In epochs of {params.epoch_pictures} pictures {', '.join(never)} would never be shown.",
+            "Raise pretrain.epoch_pictures, or lower pretrain.balance.power.",
+        )
     statistics = world.first(lambda: _statistics(pictures, params))
     epoch_steps = (params.epoch_pictures or len(pictures)) / params.batch
     init = None

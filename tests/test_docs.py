@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -21,21 +23,27 @@ def test_a_generated_page_is_what_the_code_says(name: str) -> None:
 
 
 def _shown() -> list[str]:
-    """Lines of shell blocks that call openus, continuation lines joined."""
+    """Lines of shell blocks that call openus or model, continuation lines joined."""
     found = []
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
         for block in re.findall(r"```(?:sh|console|bash)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
             lines = (line.split(" #")[0].removeprefix("$ ").strip() for line in block.replace("\\\n", " ").splitlines())
-            found += [line for line in lines if line.startswith("openus ")]
-    return found
+            found += [line.split(" > ")[0] for line in lines if line.startswith(("openus ", "python -m model."))]
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize("line", _shown())
 def test_a_command_shown_in_the_docs_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(line)[1:]
-    command = main.commands[words[0]]
+    group: click.Command = main
+    if words[0] == "-m":
+        module = importlib.import_module(words[1] + (".__main__" if words[1] == "model.evaluate" else ""))
+        command = group = module.main
+        words = words[2:]
+    else:
+        command = main.commands[words[0]]
     monkeypatch.setattr(command, "callback", lambda **_: None)
-    ran = CliRunner().invoke(main, words)
+    ran = CliRunner().invoke(group, words)
     assert ran.exit_code == 0, ran.output
 
 

@@ -253,6 +253,11 @@ def test_a_step_that_cannot_be_dealt_is_refused(train: Train) -> None:
         train("run", batch=6, micro_batch=4)
 
 
+def test_a_source_that_would_never_be_shown_is_told_of(train: Train) -> None:
+    with pytest.raises(UsageError, match="local-ward would never be shown"):
+        train("run", epoch_pictures=8, balance=BalanceParams(power=1.0))
+
+
 def test_a_loss_that_is_no_number_stops(train: Train) -> None:
     with pytest.raises(CorpusError, match="loss is"):
         train("run", optimiser=OptimiserParams(base_lr=1e30, warmup_epochs=0))
