@@ -228,8 +228,8 @@ def _train(
 ) -> None:
     """Every step from `progress.step` to the last; saves on the way and when asked to stop."""
     params = run.params
-    trained: nn.Module = DistributedDataParallel(model) if world.size > 1 else model
-    trained = torch.compile(trained) if params.compile else trained  # type: ignore[assignment]  # a module still
+    trained: nn.Module = torch.compile(model) if params.compile else model  # type: ignore[assignment]  # a module still
+    trained = DistributedDataParallel(trained) if world.size > 1 else trained
     batches = iter(_loader(run, progress.step, world, model.patches))
     log_steps = max(1, round(run.epoch_steps / LOGS_AN_EPOCH))
     panel_steps = max(1, round(params.reconstruct_epochs * run.epoch_steps))
@@ -239,7 +239,10 @@ def _train(
         rate = learning_rate(progress.step, run.steps, run.epoch_steps, params.batch, params.optimiser)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss, wait = _step(run, trained, optimiser, batches, world)
+        own, wait = _step(run, trained, optimiser, batches, world)
+        loss = world.mean(own)
+        if not math.isfinite(loss):  # on all processes alike, so that none waits for another
+            raise CorpusError(f"The loss is {loss}.", "Lower pretrain.optimiser.base_lr, or set clip_norm.")
         progress.step += 1
         progress.loss_sum += loss
         progress.loss_steps += 1
@@ -248,7 +251,7 @@ def _train(
         if progress.step % log_steps == 0 or last:
             took = max(time.monotonic() - began, 1e-9)
             line = {"step": progress.step, "epoch": progress.step / run.epoch_steps, "lr": rate,
-                    "loss": world.mean(progress.loss_sum / progress.loss_steps),
+                    "loss": progress.loss_sum / progress.loss_steps,
                     "images_per_s": seen / took, "data_wait": waited / took}  # fmt: skip
             progress.loss_sum, progress.loss_steps, began, waited, seen = 0.0, 0, time.monotonic(), 0.0, 0
             progress.history.append(line)
@@ -275,9 +278,7 @@ def _step(
     """One step of the optimiser; returns this process's mean loss and the seconds waited for pictures."""
     params = run.params
     rounds = params.batch // (params.micro_batch * world.size)
-    mean, std = (
-        torch.tensor(v, device=world.device).view(1, -1, 1, 1) for v in (run.statistics.mean, run.statistics.std)
-    )
+    mean, std = _normalisation(run, world)
     total, waited = torch.zeros((), dtype=torch.float64, device=world.device), 0.0
     for number in range(1, rounds + 1):
         asked = time.monotonic()
@@ -293,10 +294,7 @@ def _step(
         nn.utils.clip_grad_norm_(trained.parameters(), params.optimiser.clip_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    value = float(total)
-    if not math.isfinite(value):
-        raise CorpusError(f"The loss is {value}.", "Lower pretrain.optimiser.base_lr, or set clip_norm.")
-    return value, waited
+    return float(total), waited
 
 
 def _normalisation(run: Run, world: World) -> tuple[Tensor, Tensor]:
@@ -350,9 +348,7 @@ def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
     shown = [fit_square(shards.picture(row, channels), size, "pad") for row in rows]
     stack = np.stack([one if one.ndim == 3 else one[..., None] for one in shown]).transpose(0, 3, 1, 2)
     noise = np.random.default_rng(run.params.seed).random((len(rows), model.patches), dtype=np.float32)
-    mean, std = (
-        torch.tensor(v, device=world.device).view(1, -1, 1, 1) for v in (run.statistics.mean, run.statistics.std)
-    )
+    mean, std = _normalisation(run, world)
     pictures, masks = torch.from_numpy(stack).to(world.device), torch.from_numpy(noise).to(world.device)
     with atomic(run.out / "reconstruction.png") as file:
         file.write(reconstruct.png(reconstruct.panel(model, pictures, masks, mean, std)))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: tests run side by side, and so do their processes
+
 import pytest
 from click.testing import CliRunner
 

@@ -84,7 +84,7 @@ def test_a_run_stopped_at_any_step_is_the_run_that_was_not(train: Train) -> None
     whole = train("whole")
     for step in (1, 2, 5):  # also inside an epoch, and between two lines of the history
         with pytest.raises(Stopped, match=f"step {step} of 6"):
-            train("cut", stop_after=step)
+            train("cut", stop_after=step, checkpoint_minutes=60)
     assert weights_of(train("cut")) == weights_of(whole)
     history = [(run / "live/plots/metrics/loss.tsv").read_text() for run in (whole, train("cut"))]
     assert history[0] == history[1]
