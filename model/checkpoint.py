@@ -103,12 +103,16 @@ def seen(card: Mapping[str, Any]) -> list[str]:
     return sorted({*card["sources"], *((card["init"] or {}).get("sources") or [])})
 
 
-def proven(card: Mapping[str, Any]) -> list[str]:
-    """Held-out sources that the gate proved absent, from here back to new weights; of strangers nothing is proven."""
-    found = set(card["gate"]["held_out_sources"])
+def proven(card: Mapping[str, Any]) -> dict[str, str]:
+    """Held-out sources, with the digest of their pictures, that the gate proved absent, from here back to new weights.
+
+    Of strangers' weights nothing is proven.
+    """
+    found: dict[str, str] = dict(card["gate"]["held_out_sources"])
     if card["init"]:
-        found &= set(card["init"].get("held_out_sources") or [])
-    return sorted(found)
+        before = card["init"].get("held_out_sources") or {}
+        found = {slug: digest for slug, digest in found.items() if before.get(slug) == digest}
+    return found
 
 
 def timm_config(params: ModelParams, mean: Sequence[float], std: Sequence[float], licence: str) -> dict[str, Any]:

@@ -41,8 +41,9 @@ class Leak:
 class Findings:
     """What the gate found; `pretrain` and `held_out` count the pictures that were compared.
 
-    `compared` says of either side which corpus it was (its digest, None for loose files) and which sources it held,
-    so that a verdict that was written down can be held against a corpus later (`openus.leakage.admit`).
+    `compared` says of either side which corpus it was (its digest, None for loose files) and which pictures of which
+    sources it held (a digest each), so that a verdict that was written down can be held against a corpus later
+    (`openus.leakage.admit`).
     """
 
     pretrain: int

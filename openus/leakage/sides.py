@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from openus.dedup.search import Fingerprints
 from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedium, UsageError
 from openus.params import Params
 from openus.pictures import pictures
-from openus.shards.read import digest, samples
+from openus.shards.read import digest, pictures_digest, samples
 from openus.storage import printable, walk
 
 Progress = Callable[[str, int, int], None]
@@ -33,6 +34,8 @@ class Picture:
     source: str | None = None
     patients: frozenset[str] = frozenset()
     raw_path: str | None = None
+    sha256: str | None = None
+    """Of the encoded bytes in the shard; None for loose pictures."""
 
 
 @dataclass(slots=True)
@@ -49,9 +52,13 @@ class Side:
     """Of the corpus that was read (`openus.shards.digest`); None for loose shards and pictures."""
 
     @property
-    def sources(self) -> list[str]:
-        """Slugs of the sources whose pictures are here, sorted."""
-        return sorted({picture.source for picture in self.pictures if picture.source})
+    def sources(self) -> dict[str, str]:
+        """Slug -> digest of its pictures here (`pictures_digest`), for every source with a name, sorted."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for picture in self.pictures:
+            if picture.source and picture.sha256:
+                found.setdefault(picture.source, []).append((picture.key, picture.sha256))
+        return {slug: pictures_digest(found[slug]) for slug in sorted(found)}
 
     def of_role(self, role: str) -> Side:
         """The pictures of that role; all of them when none has it (a corpus built for one side only)."""
@@ -135,7 +142,8 @@ def _shards(
             pixels = _decoded(sample.picture)
             if pixels is None:
                 raise CorpusError(f"{tar.name}: {sample.key} does not decode.", "`openus verify` tells more.")
-            found.append(_picture(sample.key, sample.meta or {}, rows.get(sample.key, {})))
+            one = _picture(sample.key, sample.meta or {}, rows.get(sample.key, {}))
+            found.append(replace(one, sha256=hashlib.sha256(sample.picture).hexdigest()))
             prints.add(pixels)
         if progress:
             progress("shards read", number, len(tars))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from openus.shards.read import digest
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a passed gate proves: these pictures of this corpus show nothing of those sources."""
+    """What a passed gate proves: these pictures of this corpus show nothing of those sources' pictures."""
 
     digest: str
     pretrain: int
     held_out: int
-    held_out_sources: tuple[str, ...]
+    held_out_sources: Mapping[str, str]
+    """Slug -> digest of the pictures that were compared: more or other pictures of that name are not proven absent."""
 
 
 def admit(corpus: Path, verdict: Path) -> Verdict:
@@ -38,7 +40,7 @@ def admit(corpus: Path, verdict: Path) -> Verdict:
         said: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
         ok, leaks, compared = said["ok"], said["leaks"], said["compared"]
         pretrain, held_out = int(said["pretrain"]), int(said["held_out"])
-        read, sources = compared["pretrain"]["digest"], tuple(compared["held_out"]["sources"])
+        read, sources = compared["pretrain"]["digest"], dict(compared["held_out"]["sources"])
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"The leakage gate has left no verdict at {verdict}: {reason}.", how) from error

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ def digest(corpus: Path) -> str:
     """
     files = [corpus / "manifest.parquet", *sorted((corpus / "shards").glob("*.tar"))]
     listing = "".join(f"{file.relative_to(corpus).as_posix()}\0{sha256_file(file)}\n" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def pictures_digest(pictures: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over the keys of pictures and the SHA-256 of their encoded bytes, in any order."""
+    listing = "".join(f"{key}\0{sha256}\n" for key, sha256 in sorted(pictures))
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

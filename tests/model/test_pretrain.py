@@ -183,7 +183,7 @@ def verdict_of(gate: Path, folder: Path, **changed: Any) -> Path:
 
 def test_the_gate_lets_through_what_it_read(corpus: Path, gate: Path) -> None:
     verdict = admit(corpus, gate)
-    assert verdict.held_out_sources == ("bus-bra",) and verdict.pretrain > 100 and verdict.held_out == 30
+    assert set(verdict.held_out_sources) == {"bus-bra"} and verdict.pretrain > 100 and verdict.held_out == 30
 
 
 def test_a_shut_gate_stops_training_before_it_starts(corpus: Path, gate: Path, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_the_card_says_what_went_in(train: Train, corpus: Path, gate: Path) -> N
     run = train("run")
     card = json.loads((run / "encoder/card.json").read_text())
     assert card["corpus"]["digest"] == json.loads(gate.read_text())["compared"]["pretrain"]["digest"]
-    assert card["gate"]["ok"] and card["gate"]["held_out_sources"] == ["bus-bra"]
+    assert card["gate"]["ok"] and list(card["gate"]["held_out_sources"]) == ["bus-bra"]
     assert sum(one["pictures"] for one in card["sources"].values()) == card["corpus"]["pictures"]
     assert card["sources"]["blues"]["commercial_use"] is False and "bus-bra" not in card["sources"]
     assert card["params"]["model"]["architecture"] == "vit_test_patch16"
@@ -313,7 +313,7 @@ def test_it_goes_on_from_weights(train: Train, tmp_path: Path, kind: str) -> Non
     before, after = (json.loads((one / "encoder/card.json").read_text()) for one in (first, run))
     assert after["training"]["loss"] < before["training"]["first_loss"] * 0.95
     assert after["init"]["sources"] == (None if kind == "pth" else sorted(before["sources"]))
-    assert proven(before) == ["bus-bra"] and proven(after) == ([] if kind == "pth" else ["bus-bra"])
+    assert list(proven(before)) == ["bus-bra"] and proven(after) == ({} if kind == "pth" else proven(before))
     assert after["init"]["missing"] == [] and len(after["init"]["sha256"]) == 64
 
 
