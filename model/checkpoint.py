@@ -10,6 +10,7 @@ OUT/encoder/README.md         the same for a reader
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from model.mae import ARCHITECTURES, MaskedAutoencoder
 from model.params import ModelParams
 from model.weights import encoder_state
 from openus.errors import CorpusError
-from openus.storage import atomic, write_text
+from openus.storage import atomic, sweep, write_text
 
 STATE_VERSION = 1
 STATE = "state.pt"
@@ -31,8 +32,10 @@ STATE = "state.pt"
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
     """Write the state of a run, whole or not at all. `state` holds tensors, numbers, strings and containers of them."""
+    content = io.BytesIO()  # torch's own writer does not tell of a full disk as such
+    torch.save({"version": STATE_VERSION, **state}, content)
     with atomic(out / STATE) as file:
-        torch.save({"version": STATE_VERSION, **state}, file)
+        file.write(content.getbuffer())
 
 
 def load_state(out: Path, run: str, replace: bool = False) -> dict[str, Any] | None:
@@ -83,6 +86,9 @@ def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mappi
     stands, its `weights` name the SHA-256 of files that were written before it.
     """
     folder = out / "encoder"
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    (folder / "card.json").unlink(missing_ok=True)  # of an older run: no card may stand beside other weights
     state = model.state_dict()
     statistics = card["statistics"]
     origin = {"model": asdict(params), "sources": seen(card), "held_out_sources": proven(card), **statistics}
@@ -90,7 +96,7 @@ def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mappi
         "mae": save_safetensors(state, out / "mae.safetensors", ("openus", json.dumps(origin))),
         "encoder": save_safetensors(encoder_state(state), folder / "model.safetensors", ("format", "pt")),
     }
-    config = timm_config(params, statistics["mean"], statistics["std"], licence_of(card["sources"]))
+    config = timm_config(params, statistics["mean"], statistics["std"], licence_of(seen(card)))
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
     whole = {**card, "weights": weights}
     write_text(folder / "README.md", readme(whole))
@@ -98,9 +104,16 @@ def export(out: Path, model: MaskedAutoencoder, params: ModelParams, card: Mappi
     return folder
 
 
-def seen(card: Mapping[str, Any]) -> list[str]:
-    """Sources that went in, those of the weights that it started from among them."""
-    return sorted({*card["sources"], *((card["init"] or {}).get("sources") or [])})
+def seen(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Sources that went in with their terms, those of the weights that it started from among them.
+
+    Strangers' weights are one source of which nothing is known.
+    """
+    before: Mapping[str, Any] = {}
+    if card["init"]:
+        unknown = {"pictures": None, "licences": ["unknown"], "commercial_use": None, "redistribution": None}
+        before = card["init"]["sources"] or {f"({card['init']['name']})": unknown}
+    return dict(sorted({**before, **card["sources"]}.items()))
 
 
 def proven(card: Mapping[str, Any]) -> dict[str, str]:
@@ -183,9 +196,9 @@ def readme(card: Mapping[str, Any]) -> str:
     """The card as a page."""
     statistics, training = card["statistics"], card["training"]
     rows = [
-        f"| {slug} | {one['pictures']} | {', '.join(one['licences'])} | {_word(one['commercial_use'])} | "
+        f"| {slug} | {_count(one['pictures'])} | {', '.join(one['licences'])} | {_word(one['commercial_use'])} | "
         f"{_word(one['redistribution'])} |"
-        for slug, one in card["sources"].items()
+        for slug, one in seen(card).items()
     ]
     model = card["params"]["model"]
     return "\n".join(
@@ -217,10 +230,21 @@ def readme(card: Mapping[str, Any]) -> str:
             "|---|---:|---|---|---|",
             *rows,
             "",
-            f"These weights are {licence_of(card['sources'])}.",
+            *_started(card["init"]),
+            f"These weights are {licence_of(seen(card))}.",
             "",
         ]
     )
+
+
+def _started(init: Mapping[str, Any] | None) -> list[str]:
+    if not init:
+        return []
+    return [f"Training started from {init['name']} (SHA-256 {init['sha256']}); its sources stand in the table.", ""]
+
+
+def _count(pictures: int | None) -> str:
+    return "?" if pictures is None else str(pictures)
 
 
 def _word(value: bool | None) -> str:
@@ -233,10 +257,31 @@ def origin_of(path: Path) -> dict[str, Any] | None:
 
     if path.suffix != ".safetensors":
         return None
+    if (path.parent / "config.json").is_file():
+        return _origin_of_folder(path.parent)
     try:
         with safe_open(path, "pt") as file:
             said = (file.metadata() or {}).get("openus")
     except (SafetensorError, OSError):
         return None
-    origin: dict[str, Any] | None = json.loads(said) if said else None
+    try:
+        origin = json.loads(said or "null")
+    except ValueError:
+        return None
+    return (
+        origin if isinstance(origin, dict) and {"mean", "std", "sources", "held_out_sources"} <= set(origin) else None
+    )
+
+
+def _origin_of_folder(folder: Path) -> dict[str, Any] | None:
+    """What config.json beside a timm model says of its input, and card.json, where it is ours, of what went in."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        view = config.get("pretrained_cfg", config)
+        origin = {"mean": view["mean"], "std": view["std"], "sources": None, "held_out_sources": None}
+        if (folder / "card.json").is_file():
+            card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+            origin |= {"sources": seen(card), "held_out_sources": proven(card)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
     return origin

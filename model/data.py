@@ -17,6 +17,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, Final
 
 import cv2
@@ -155,7 +156,7 @@ class Loader(DataLoader[Any]):
         self._samples, self._pin = dataset, pin_memory
         many: dict[str, Any] = {}
         if workers:
-            many = {"persistent_workers": True, "prefetch_factor": PREFETCH, "multiprocessing_context": _context()}
+            many = {"prefetch_factor": PREFETCH, "multiprocessing_context": _context()}
         super().__init__(
             self._shared or dataset,
             batch_sampler=steps,
@@ -179,7 +180,8 @@ class Loader(DataLoader[Any]):
             yield (images.pin_memory(), noise.pin_memory()) if self._pin else (images, noise)
 
     def _from_workers(self, shared: _Shared) -> Iterator[Batch]:
-        batches = super().__iter__()
+        with _unsignalled():
+            batches = super().__iter__()
         while True:
             try:
                 found = next(batches)
@@ -218,8 +220,26 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+_ASKED = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals by which a scheduler asks a whole job to stop, its loaders too: they have to go on until the step is done."""
+
+
+@contextlib.contextmanager
+def _unsignalled() -> Iterator[None]:
+    """Processes that are started in this block (workers, fork server, resource tracker) do not see `_ASKED`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
+    try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)  # it has let SIGTERM through again
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _settle_worker(_: int) -> None:
-    """A worker is one thread, and Ctrl-C is its parent's business."""
+    """A worker is one thread, and being asked to stop is its parent's business: it lives until the second SIGTERM."""
     cv2.setNumThreads(1)
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)  # torch ends a stuck worker by SIGTERM, and asks twice

@@ -132,7 +132,8 @@ class MaskedAutoencoder(nn.Module):
     def encode(self, patches: Tensor, keep: Tensor) -> Tensor:
         """Latent [N, 1 + K, D], class token first, of the patches numbered in `keep` [N, K] among [N, L, p·p·C]."""
         # A convolution with stride p is a linear map of patches, so only those that are kept need be embedded.
-        weight = self.patch_embed.proj.weight.permute(0, 2, 3, 1).flatten(1)  # [D, p·p·C], the order of `patchify`
+        weight = self.patch_embed.proj.weight  # [D, C, p, p]
+        weight = (weight if self.channels == 1 else weight.permute(0, 2, 3, 1)).flatten(1)  # as `patchify` orders
         kept = patches.gather(1, keep.unsqueeze(2).expand(-1, -1, patches.shape[2]))  # [N, K, p·p·C]
         x = functional.linear(kept, weight, self.patch_embed.proj.bias)  # [N, K, D]
         x = x + self.pos_embed[0, 1:][keep]

@@ -1,5 +1,7 @@
 """Scores of a classifier, their intervals by resampling patients, and paired tests between two models.
 
+A patient is what the caller's `groups` say: where patients are unknown or look alike, whatever belongs together.
+
 Every name says its averaging: `f1_macro` is the plain mean over classes, `f1_weighted` the mean weighted by the
 classes' pictures, `f1/malignant` that of one class against the rest. With two classes `f1/malignant`, `auprc/malignant`
 are what a paper with malignant as positive calls F1 and AUPRC; no class is positive by itself.
@@ -65,7 +67,11 @@ class Difference:
 
 
 def scores(
-    labels: Ints, probabilities: Floats, classes: Sequence[str], weights: Floats | None = None
+    labels: Ints,
+    probabilities: Floats,
+    classes: Sequence[str],
+    weights: Floats | None = None,
+    ranking: Floats | None = None,
 ) -> dict[str, Floats]:
     """All scores, for each of B weightings of the pictures.
 
@@ -81,6 +87,7 @@ def scores(
         probabilities: [N, C].
         classes: the C names.
         weights: [B, N], not negative; None: one weighting with ones.
+        ranking: [N, C], what the two areas order the pictures of a class by; None: the probabilities.
 
     Returns: name -> [B], within 0–1 or nan.
     """
@@ -89,7 +96,8 @@ def scores(
     predicted = probabilities.argmax(axis=1)
     confusion = (w @ np.eye(count * count)[labels * count + predicted]).reshape(-1, count, count)
     found = _by_class(confusion)
-    areas = [_areas(labels == c, probabilities[:, c], w) for c in range(count)]
+    order_by = probabilities if ranking is None else ranking
+    areas = [_areas(labels == c, order_by[:, c], w) for c in range(count)]
     found["auroc"] = np.stack([one[0] for one in areas], axis=1)
     found["auprc"] = np.stack([one[1] for one in areas], axis=1)
 
@@ -169,6 +177,11 @@ def difference(first: Predictions, second: Predictions, resamples: int, seed: in
     two-sided, p = (1 + swaps at least as far from 0) / (1 + swaps) (Phipson & Smyth 2010). No correction for many
     tests: see `holm`.
 
+    For AUROC and AUPRC ranks are swapped, each model's own for a seed and class: both scores rest on order alone, and
+    to swap probabilities of models that are calibrated unlike would mix their scales, which costs order in every swap
+    and so power (in a simulation with one model shifted by 2 logits: type I error 0.00 to 0.007 at a level of 0.05,
+    power 0.40 where ranks have 0.83).
+
     Raises ValueError when the two do not speak of the same pictures, patients, labels, classes and seeds.
     """
     for name in ("keys", "classes", "seeds"):
@@ -225,17 +238,27 @@ def _mean_over_seeds(predictions: Predictions, drawn: Ints) -> dict[str, Floats]
 
 
 def _swapped(first: Predictions, second: Predictions, swaps: int, seed: int) -> dict[str, Floats]:
-    """name -> [B]: the difference after each random swap of patients between the models."""
+    """name -> [B]: the difference after each random swap of patients between the models; the areas by ranks."""
     swap = _generator(seed, 1).random((swaps, int(first.groups.max()) + 1)) < 0.5
     labels = np.concatenate([first.labels, first.labels])
-    pools = [np.concatenate(pair) for pair in zip(first.probabilities, second.probabilities, strict=True)]
+    pairs = list(zip(first.probabilities, second.probabilities, strict=True))
+    pools = [(np.concatenate(pair), np.concatenate([_ranks(one) for one in pair])) for pair in pairs]
     parts = []
     for chunk in _chunks(swap):
         out = chunk[:, first.groups].astype(np.float64)
         stays, goes = np.concatenate([1 - out, out], axis=1), np.concatenate([out, 1 - out], axis=1)
-        one, other = (_mean([scores(labels, pool, first.classes, w) for pool in pools]) for w in (stays, goes))
+        one, other = (_mean([scores(labels, p, first.classes, w, ranks) for p, ranks in pools]) for w in (stays, goes))
         parts.append({name: one[name] - other[name] for name in one})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _ranks(probabilities: Floats) -> Floats:
+    """Rank of each picture within its class's column [N, C], from 1; equal ones share the mean of theirs."""
+    columns = []
+    for column in probabilities.T:
+        _, at, counts = np.unique(column, return_inverse=True, return_counts=True)
+        columns.append((np.cumsum(counts) - (counts - 1) / 2)[at])
+    return np.stack(columns, axis=1)
 
 
 def _chunks(rows: NDArray[np.generic]) -> list[NDArray[np.generic]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ _STRICT = {"extra": "forbid"}
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Probability = Annotated[float, Ge(0), Le(1)]
+Beta = Annotated[float, Ge(0), Lt(1)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
 Protocol = Literal["knn", "linear", "finetune"]
 
 
@@ -59,6 +62,13 @@ class AugmentParams:
     interpolation: Literal["area", "bilinear", "bicubic", "nearest"] = "bilinear"
     """area: when shrinking, bilinear when enlarging."""
 
+    def __post_init__(self) -> None:
+        """Ranges go from low to high, and are finite."""
+        for name in ("rotate_degrees", "crop_area", "crop_ratio"):
+            low, high = getattr(self, name)
+            if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+                raise ValueError(f"{name} [{low}, {high}] is no range from low to high")
+
 
 @dataclass(frozen=True)
 class BalanceParams:
@@ -81,7 +91,7 @@ class OptimiserParams:
     """For 256 pictures a step; the rate in force is base_lr × batch / 256."""
     min_lr: NotNegative = 0.0
     """Where the cosine ends, absolute."""
-    betas: tuple[Probability, Probability] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     weight_decay: NotNegative = 0.05
     """Of matrices; biases, norms and tokens have none."""
     warmup_epochs: NotNegative = 40.0
@@ -103,7 +113,10 @@ class PretrainParams:
     """Mean and deviation of the input: of the corpus, or ImageNet's. Either is kept with the weights."""
     init: str | None = None
     """Weights to start from: a file (facebook's MAE, USF-MAE, timm) or a folder that a run of ours left. None: new."""
-    epochs: Positive = 100.0
+    init_mean: tuple[float, ...] | None = None
+    """How they saw pictures. None: as the file or the config.json beside it says; ImageNet's for a .pth or .pt."""
+    init_std: tuple[Positive, ...] | None = None
+    epochs: Annotated[float, Gt(0), Lt(1e6)] = 100.0
     epoch_pictures: Count | None = None
     """Pictures shown in an epoch; None: as many as the corpus has."""
     batch: Count = 256
@@ -117,7 +130,7 @@ class PretrainParams:
     """torch.compile: faster on a GPU, minutes of waiting first."""
     workers: Annotated[int, Ge(0)] = 4
     """Loader processes a training process."""
-    seed: int = 0
+    seed: Seed = 0
     checkpoint_minutes: NotNegative = 10.0
     """0: after each step."""
     reconstructions: Annotated[int, Ge(0)] = 8
@@ -207,7 +220,7 @@ class EvaluateParams:
     """Share of what is not test that choices are made on, drawn by patient."""
     choose_by: Literal["auroc", "f1_macro"] = "auroc"
     """What validation maximises; of several classes the macro average of one against the rest."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     bootstrap: Count = 2000
     """Resamples of patients for an interval; as many swaps for a paired test."""
     workers: Annotated[int, Ge(0)] = 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -43,12 +44,15 @@ class Pictures:
     role: Texts
     anatomy: Texts
     patient_id: Texts
+    study_id: Texts
+    video_id: Texts
     cluster: Texts
     label: Texts
     view: Texts
     split: Texts
     licence: Texts
     shard: Texts
+    sha256: Texts
     offset: Numbers
     size: Numbers
     width: Numbers
@@ -120,6 +124,8 @@ def _check_addresses(pictures: Pictures) -> None:
         raise CorpusError(f"manifest.parquet: the kept picture {at} has no address in a shard.", again)
     if len(set(pictures.key.tolist())) < len(pictures):
         raise CorpusError("manifest.parquet has a key twice.", again)
+    if odd := sorted({name for name in pictures.shard.tolist() if not re.fullmatch(r"shards/[\w.-]+\.tar", name)}):
+        raise CorpusError(f"manifest.parquet names {odd[0]}, which is no file of shards/.", again)
     ends: dict[str, int] = {}
     for name, end in zip(pictures.shard.tolist(), (pictures.offset + pictures.size).tolist(), strict=True):
         ends[name] = max(ends.get(name, 0), end)

@@ -13,8 +13,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.order import Steps, quotas
 from model.params import PretrainParams, pretrain_params
+from model.start import init_file, start
 from model.world import World, join, told_to_stop
 from openus import manifest
 from openus.cli import Command
@@ -109,7 +110,7 @@ def pretrain(
         torch.set_float32_matmul_precision("high")
     torch.manual_seed(params.seed)
     model = MaskedAutoencoder(params.model)
-    started_from = _start(model, run)
+    started_from = start(model, params, out, run.statistics)
     model.to(world.device)
     optimiser = optimiser_of(model, params.optimiser, fused=world.device.type == "cuda")
     progress = _resume(run, model, optimiser, world, replace)
@@ -137,7 +138,7 @@ def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: 
     epoch_steps = (params.epoch_pictures or len(pictures)) / params.batch
     init = None
     if params.init is not None:
-        init = world.first(lambda: sha256_file(_init(params.init or "")))
+        init = world.first(lambda: sha256_file(init_file(params.init or "", out)))
     run_id = digest("pretrain 1", verdict.digest, numbers(params), init or "")
     steps = max(1, round(params.epochs * epoch_steps))
     return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id)
@@ -157,44 +158,18 @@ def numbers(params: PretrainParams) -> dict[str, Any]:
     return {name: value for name, value in asdict(params).items() if name not in free}
 
 
-def _init(name: str) -> Path:
-    """The file of weights to start from: as named, or the autoencoder in the folder of a run."""
-    path = Path(name) / "mae.safetensors" if Path(name).is_dir() else Path(name)
-    if not path.exists():
-        raise UsageError(f"pretrain.init: there is no {path}.", "Name a file of weights, or the folder of a run.")
-    return path
-
-
-def _start(model: MaskedAutoencoder, run: Run) -> dict[str, Any] | None:
-    """Load `init` into the model; returns what the card says of it."""
-    if run.params.init is None:
-        return None
-    path = _init(run.params.init)
-    state, origin = weights.read_state(path), checkpoint.origin_of(path)
-    views = {"mean": run.statistics.mean, "std": run.statistics.std}
-    if origin is not None:
-        views |= {"source_mean": tuple(origin["mean"]), "source_std": tuple(origin["std"])}
-    elif "patch_embed.proj.weight" in state and state["patch_embed.proj.weight"].shape[1] == 1:
-        # Nobody says how its one channel was normalised: taken as what it will see now.
-        views |= {"source_mean": run.statistics.mean[:1], "source_std": run.statistics.std[:1]}
-    loaded = weights.load_mae(model, state, **views)
-    return {
-        "name": path.name,
-        "sha256": sha256_file(path),
-        "missing": list(loaded.missing),
-        "ignored": list(loaded.ignored),
-        "notes": list(loaded.notes),
-        "sources": origin and origin["sources"],
-        "held_out_sources": origin and origin["held_out_sources"],
-    }
+def _open(out: Path) -> None:
+    """The folder of the run, without what a killed process left half-written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be a folder: {error.strerror or error}.", "Name another --out.") from error
+    sweep(out)
 
 
 def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Progress:
     """Bring model, optimiser and random numbers to where an earlier process stopped; all processes read the file."""
-    if world.leads:
-        run.out.mkdir(parents=True, exist_ok=True)
-        sweep(run.out)
-    world.first(lambda: None)
+    world.first(lambda: _open(run.out))
     state = checkpoint.load_state(run.out, run.id, replace)
     if state is None:
         return Progress()
@@ -230,42 +205,43 @@ def _train(
     params = run.params
     trained: nn.Module = torch.compile(model) if params.compile else model  # type: ignore[assignment]  # a module still
     trained = DistributedDataParallel(trained) if world.size > 1 else trained
-    batches = iter(_loader(run, progress.step, world, model.patches))
     log_steps = max(1, round(run.epoch_steps / LOGS_AN_EPOCH))
     panel_steps = max(1, round(params.reconstruct_epochs * run.epoch_steps))
     began = saved = time.monotonic()
     waited, seen = 0.0, 0
-    while progress.step < run.steps:
-        rate = learning_rate(progress.step, run.steps, run.epoch_steps, params.batch, params.optimiser)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        own, wait = _step(run, trained, optimiser, batches, world)
-        loss = world.mean(own)
-        if not math.isfinite(loss):  # on all processes alike, so that none waits for another
-            raise CorpusError(f"The loss is {loss}.", "Lower pretrain.optimiser.base_lr, or set clip_norm.")
-        progress.step += 1
-        progress.loss_sum += loss
-        progress.loss_steps += 1
-        waited, seen = waited + wait, seen + params.batch
-        last = progress.step == run.steps
-        if progress.step % log_steps == 0 or last:
-            took = max(time.monotonic() - began, 1e-9)
-            line = {"step": progress.step, "epoch": progress.step / run.epoch_steps, "lr": rate,
-                    "loss": progress.loss_sum / progress.loss_steps,
-                    "images_per_s": seen / took, "data_wait": waited / took}  # fmt: skip
-            progress.loss_sum, progress.loss_steps, began, waited, seen = 0.0, 0, time.monotonic(), 0.0, 0
-            progress.history.append(line)
-            log(line)
-        if world.leads and (progress.step % panel_steps == 0 or last):
-            _draw(run, model, world)
-        stop = world.any(asked())
-        if world.leads and (stop or last or time.monotonic() - saved >= params.checkpoint_minutes * 60):
-            _save(run, model, optimiser, progress)
-            saved = time.monotonic()
-        if stop and not last:
-            raise Stopped(
-                f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
-            )
+    with closing(iter(_loader(run, progress.step, world, model.patches))) as batches:
+        while progress.step < run.steps:
+            rate = learning_rate(progress.step, run.steps, run.epoch_steps, params.batch, params.optimiser)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            own, wait = _step(run, trained, optimiser, batches, world)
+            loss = world.mean(own)
+            if not math.isfinite(loss):  # on all processes alike, so that none waits for another
+                hint = "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out."
+                raise CorpusError(f"The loss is {loss}.", hint)
+            progress.step += 1
+            progress.loss_sum += loss
+            progress.loss_steps += 1
+            waited, seen = waited + wait, seen + params.batch
+            last = progress.step == run.steps
+            if progress.step % log_steps == 0 or last:
+                took = max(time.monotonic() - began, 1e-9)
+                line = {"step": progress.step, "epoch": progress.step / run.epoch_steps, "lr": rate,
+                        "loss": progress.loss_sum / progress.loss_steps,
+                        "images_per_s": seen / took, "data_wait": waited / took}  # fmt: skip
+                progress.loss_sum, progress.loss_steps, began, waited, seen = 0.0, 0, time.monotonic(), 0.0, 0
+                progress.history.append(line)
+                log(line)
+            stop = world.any(asked())
+            if world.leads and (stop or last or time.monotonic() - saved >= params.checkpoint_minutes * 60):
+                _save(run, model, optimiser, progress)
+                saved = time.monotonic()
+            if world.leads and (progress.step % panel_steps == 0 or last):
+                _draw(run, model, world)
+            if stop and not last:
+                raise Stopped(
+                    f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
+                )
 
 
 def _step(
@@ -341,8 +317,9 @@ def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
     if not wanted:
         return
     first = {source: row for row, source in reversed(list(enumerate(run.pictures.source)))}
-    others = (row for row in range(len(run.pictures)) if row not in set(first.values()))
-    rows = [*sorted(first.values()), *others][:wanted]
+    firsts = set(first.values())
+    others = (row for row in range(len(run.pictures)) if row not in firsts)
+    rows = [*sorted(firsts), *others][:wanted]
     size, channels = run.params.model.image_size, run.params.model.channels
     shards = data.Shards(run.pictures)
     shown = [fit_square(shards.picture(row, channels), size, "pad") for row in rows]
@@ -371,7 +348,7 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from
         {
             "openus": openus.__version__,
             "software": {"torch": torch.__version__, "timm": timm.__version__},
-            "params": asdict(run.params),
+            "params": asdict(replace(run.params, init=run.params.init and Path(run.params.init).name)),
             "statistics": asdict(run.statistics),
             "corpus": {"digest": run.verdict.digest, "pictures": len(pictures)},
             "gate": {"ok": True, **asdict(run.verdict)},

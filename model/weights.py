@@ -29,7 +29,7 @@ State = dict[str, Tensor]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of red, green and blue in 0–1; what facebook's, USF-MAE's and most of timm's weights saw."""
+"""Of red, green and blue in 0–1; what facebook's and USF-MAE's weights saw; timm's ViTs differ, see their config."""
 
 PICKLES = frozenset({".pth", ".pt", ".bin", ".ckpt"})
 WRAPPERS = ("model", "state_dict", "model_state_dict")

@@ -7,14 +7,17 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from openus.errors import CorpusError, OpenusError
+from openus.errors import CorpusError, OpenusError, UsageError
 
 T = TypeVar("T")
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for each other: one of them reads a whole corpus before the first step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,13 @@ def join(device: str | None = None) -> Iterator[World]:
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     place = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
     if place.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError("There is no GPU that torch can use here.", "Leave --device out, or name cpu.")
         torch.cuda.set_device(place)
     if size == 1:
         yield World(0, 1, place)
         return
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield World(rank, size, place)
     finally:

@@ -41,7 +41,7 @@ class Command(click.Command):
             if ctx.find_root().params.get("debug"):
                 raise
             click.echo(
-                f"openus: {type(error).__name__}: {error} This is unexpected: `openus --debug COMMAND …` shows where.",
+                f"openus: {type(error).__name__}: {error} This is unexpected: --debug shows where.",
                 err=True,
             )
             ctx.exit(1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import openus, sample_words
 
@@ -313,3 +314,17 @@ def test_a_damaged_shard_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:5000])
     ran = openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")
     assert ran.exit_code == 1 and shard.name in ran.stderr
+
+
+def test_an_address_that_leads_to_another_picture_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:
+    """Who trains reads by the manifest's addresses; the gate reads the shards: both must mean the same picture."""
+    shutil.copytree(corpus / "shards", tmp_path / "shards")
+    table = manifest.read(corpus / "manifest.parquet")
+    rows = table.to_pylist()
+    kept = [row for row in rows if row["status"] == "kept"]
+    held_out = next(row for row in kept if row["role"] == "held-out")
+    victim = next(row for row in kept if row["role"] == "pretrain")
+    victim |= {name: held_out[name] for name in ("shard", "offset", "size")}
+    manifest.write(pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "manifest.parquet")
+    ran = openus("check-leakage", "--pretrain", tmp_path, "--held-out", tmp_path)
+    assert ran.exit_code == 1 and "address" in ran.stderr

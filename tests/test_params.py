@@ -102,6 +102,11 @@ def test_the_full_corpus_names_each_of_the_46_once(name: str) -> None:
     [
         ("pretrain: {modle: {}}", "pretrain.modle"),
         ("pretrain: {model: {mask_ratio: 1.0}}", "pretrain.model.mask_ratio"),
+        ("pretrain: {augment: {crop_area: [0.5, 0.2]}}", "pretrain.augment"),
+        ("pretrain: {augment: {rotate_degrees: [.nan, 1]}}", "pretrain.augment"),
+        ("pretrain: {seed: -1}", "pretrain.seed"),
+        ("pretrain: {epochs: .inf}", "pretrain.epochs"),
+        ("pretrain: {optimiser: {betas: [0.9, 1.0]}}", "pretrain.optimiser.betas"),
         ("pretrain: {precision: fp16}", "pretrain.precision"),
         ("pretrain: [1]", "pretrain is no mapping"),
         ("evaluate: {encoders: {a: {foldr: x}}}", "evaluate.encoders.a.foldr"),

@@ -38,7 +38,8 @@ def main(
     for note in result["notes"]:
         click.echo(f"note: {note}", err=True)
     data = result["data"]
-    over = f"{data['patients']} {'groups' if data['patients_unknown'] else 'patients'}"
+    alike = data["groups"] == data["patients"] and not data["patients_unknown"]
+    over = f"{data['groups']} {'patients' if alike else 'groups'}"
     for name in ("auroc_macro", "f1_macro", "balanced_accuracy", "accuracy"):
         one = result["metrics"][name]
         value, low, high = ("?" if v is None else f"{v:.3f}" for v in (one["value"], one["low"], one["high"]))

@@ -98,7 +98,8 @@ def find(name: str, encoders: Mapping[str, EncoderParams], image_size: int) -> E
     """The encoder that a parameter file calls `name`. Weights are looked at, not loaded.
 
     Raises:
-        UsageError: no such name, an unknown architecture, or not exactly one of folder, like, architecture.
+        UsageError: no such name, an unknown architecture, not exactly one of folder, like, architecture, or an image
+            size that the architecture cannot take.
         CorpusError: a folder or file that is not there or cannot be read.
     """
     if name not in encoders:
@@ -146,7 +147,7 @@ def _of_folder(name: str, params: EncoderParams, folder: Path, image_size: int) 
         std=_of_channels(params.std or prepared["std"], channels, name),
         seeded=new,
         timm_name=timm_name,
-        arguments=_sized(probe, image_size),
+        arguments=_sized(probe, image_size, name),
         drops_paths=_knows(probe, "drop_path_rate"),
         sha256=None if new else sha256_file(_weights_of(folder)),
         card=json.loads(card.read_text(encoding="utf-8")) if card.exists() and not new else None,
@@ -170,7 +171,7 @@ def _of_architecture(name: str, params: EncoderParams, architecture: str, image_
         std=_of_channels(params.std or IMAGENET_STD, channels, name),
         seeded=params.weights is None,
         timm_name=architecture,
-        arguments={**_sized(probe, image_size), "in_chans": channels},
+        arguments={**_sized(probe, image_size, name), "in_chans": channels},
         drops_paths=_knows(probe, "drop_path_rate"),
         weights=params.weights,
         sha256=sha256_file(Path(params.weights)) if params.weights else None,
@@ -212,9 +213,23 @@ def _knows(model: nn.Module, argument: str) -> bool:
     return argument in inspect.signature(type(model).__init__).parameters
 
 
-def _sized(model: nn.Module, image_size: int) -> dict[str, int]:
-    """`img_size` for a model that is built for one size (ViT); its position embedding is resampled."""
-    return {"img_size": image_size} if _knows(model, "img_size") else {}
+def _sized(model: nn.Module, image_size: int, name: str) -> dict[str, int]:
+    """`img_size` for a model that is built for one size (ViT); its position embedding is resampled.
+
+    Raises UsageError when its patches do not fill that size.
+    """
+    if not _knows(model, "img_size"):
+        return {}
+    patch: Any = getattr(getattr(model, "patch_embed", None), "patch_size", 1)
+    for side in (patch,) if isinstance(patch, int) else tuple(patch):
+        if image_size % side:
+            below = image_size // side * side
+            fits = " or ".join(str(size) for size in (below, below + side) if size)
+            raise UsageError(
+                f"evaluate.image_size is {image_size}, no multiple of the {side} pixels of a patch of {name}.",
+                f"Take {fits}.",
+            )
+    return {"img_size": image_size}
 
 
 def _state(path: Path) -> dict[str, Tensor]:

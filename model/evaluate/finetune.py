@@ -51,8 +51,8 @@ class _Best:
 def fit(task: Task, train: Part[Ints], validation: Part[Ints]) -> Fitted[Ints]:
     """Train once per rate; validation chooses rate and epoch, and the weights of that epoch are kept.
 
-    AdamW, layer-wise decay of the rate (Clark et al. 2020; groups of timm), warm-up then half a cosine to 0, cross
-    entropy in which each class weighs the same. Equal scores: the smaller validation loss, then the earlier. Not
+    AdamW, layer-wise decay of the rate for pre-trained weights (see `layer_decay`), warm-up then half a cosine to 0,
+    cross entropy in which each class weighs the same. Equal scores: the smaller validation loss, then the earlier. Not
     fitted again on training and validation pictures together, because validation says when to stop. On a CPU the same
     seed gives the same weights; order, augmentation and head depend on (seed, epoch, place), not on threads.
 
@@ -81,7 +81,7 @@ def _epochs(task: Task, train: Part[Ints], lr: float) -> Iterator[tuple[int, nn.
     """(epoch from 1, the model as it then is)."""
     params, where = task.params, device()
     model = task.images.encoder.build(task.seed, task.classes, params.drop_path).to(where)
-    optimiser = _optimiser(model, lr, params)
+    optimiser = _optimiser(model, lr, params, layer_decay(task.images, params))
     weights = torch.tensor(balanced(train.labels, task.classes), dtype=torch.float32, device=where)
     loss_of = nn.CrossEntropyLoss(weight=weights)
     steps = math.ceil(len(train.x) / params.batch)
@@ -133,13 +133,22 @@ def _loss(probabilities: Floats, labels: Ints, classes: int) -> float:
     return float((weights * each).sum() / weights.sum())
 
 
-def _optimiser(model: nn.Module, lr: float, params: FinetuneParams) -> torch.optim.AdamW:
+def layer_decay(images: Images, params: FinetuneParams) -> float:
+    """Factor in force of the rate from a layer to the one before it (Clark et al. 2020): 1 for new weights.
+
+    Decay keeps what pre-training brought to the first layers. New weights have nothing to keep: a control whose first
+    layers all but stay at random would be weaker than it is.
+    """
+    return 1.0 if images.encoder.seeded else params.layer_decay
+
+
+def _optimiser(model: nn.Module, lr: float, params: FinetuneParams, layer_decay: float) -> torch.optim.AdamW:
     """AdamW with a group per layer and decay; biases, norms and what the model says have no weight decay."""
     import timm.optim
 
     timm_optim: Any = timm.optim
     exempt: Any = getattr(model, "no_weight_decay", set)
-    groups = timm_optim.param_groups_layer_decay(model, params.weight_decay, exempt(), layer_decay=params.layer_decay)
+    groups = timm_optim.param_groups_layer_decay(model, params.weight_decay, exempt(), layer_decay=layer_decay)
     return torch.optim.AdamW(groups, lr=lr)
 
 

@@ -20,7 +20,7 @@ PREFIX = "p/"
 def write(path: Path, found: Predictions, groups: Sequence[str], folds: Sequence[str]) -> None:
     """Write what was predicted, atomically; `groups` and `folds` [N] are names.
 
-    Columns: key, group (patient, else cluster, else key), label, fold, seed, p/<class> …; by seed, then key.
+    Columns: key, group (`splits.Rows.groups`), label, fold, seed, p/<class> …; by seed, then key.
     """
     import pyarrow as pa
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,12 +18,18 @@ from model.evaluate.choose import Fitted, Floats, Ints, Part
 from model.evaluate.encoders import Encoder
 from model.evaluate.features import Images, extract
 from model.params import EvaluateParams, Protocol
-from model.pictures import Shards, read_pictures
+from model.pictures import Pictures, Shards, read_pictures
+from openus import manifest
 from openus.errors import OpenusError, UsageError
+from openus.shards.read import pictures_digest
 from openus.storage import sha256_file, write_text
 from openus.terminal import Report
 
 DIGITS = 6
+OTHERS = (
+    "held against other pictures called {} than these by the gate, or its card does not say which: that these "
+    "were not trained on is not proven."
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score an encoder on a labelled source of a corpus; writes and returns what was found.
 
-    Each picture is tested once a seed. Of what is not tested, training and validation are drawn anew by patient for
-    each seed and fold; all choices are made on validation, and the test part is looked at once, after the last choice.
-    Predictions of all folds are pooled before scoring. The same inputs give the same bytes on the same machine.
+    Each picture is tested once a seed. Of what is not tested, training and validation are drawn anew by group (patient,
+    or what belongs together: see `splits`) for each seed and fold; all choices are made on validation, and the test
+    part is looked at once, after the last choice. Predictions of all folds are pooled before scoring. The same inputs
+    give the same bytes on the same machine.
 
     Args:
         corpus: folder of a finished build.
@@ -74,8 +81,8 @@ def evaluate(
     if not params.seeds or len(set(params.seeds)) < len(params.seeds):
         raise UsageError("evaluate.seeds is empty or names one twice.", "E.g. [0, 1, 2].")
     encoder = encoders.find(model, params.encoders, params.image_size)
-    absent, notes = _seen(encoder, benchmark)
-    pictures = read_pictures(corpus, sources=[benchmark])
+    pictures = _pictures(corpus, benchmark, params.target)
+    absent, notes = _seen(encoder, benchmark, pictures)
     rows = splits.labelled(pictures, params.target)
     plan = splits.plan(rows, params.folds)
     images = Images(Shards(pictures.take(rows.at)), encoder, params.fit, params.workers)
@@ -90,6 +97,7 @@ def evaluate(
             names[i] = fold.name
     tested = np.array([bool(name) for name in names])
     found, kept = _only(found, tested), np.flatnonzero(tested)
+    summary = metrics.summarise(found, params.bootstrap, seed=0)
     result = {
         "benchmark": benchmark,
         "model": model,
@@ -98,12 +106,11 @@ def evaluate(
         "data": _data(rows, plan, kept, params.target),
         "encoder": {**encoder.provenance(), "proven_absent": absent},
         "metrics": {
-            name: {key: _rounded(value) for key, value in asdict(one).items()}
-            for name, one in metrics.summarise(found, params.bootstrap, seed=0).items()
+            name: {key: _rounded(value) for key, value in asdict(one).items()} for name, one in summary.items()
         },
         "choices": choices,
-        "params": _params(params, job.protocol),
-        "notes": notes + _notes(rows, plan),
+        "params": _params(params, job.protocol, images),
+        "notes": notes + _notes(rows, plan) + _undefined(summary, params.bootstrap),
     }
     predictions.write(out / "predictions.parquet", found, [rows.groups[i] for i in kept], [names[i] for i in kept])
     write_text(out / "metrics.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -151,8 +158,25 @@ def _told(fitted: Fitted[Any]) -> dict[str, Any]:
     return {"chosen": fitted.chosen, "validation_score": _rounded(fitted.validation)}
 
 
-def _seen(encoder: Encoder, benchmark: str) -> tuple[bool | None, list[str]]:
-    """(whether pre-training is proven not to have seen the benchmark, notes). None: the encoder has no card of ours.
+def _pictures(corpus: Path, benchmark: str, target: str) -> Pictures:
+    """All kept pictures of the benchmark, labelled or not. Raises UsageError when the corpus has none."""
+    table = manifest.read(corpus / "manifest.parquet", ["status", "source", target])
+    columns = (table[name].to_pylist() for name in ("status", "source", target))
+    kept = [(source, word) for status, source, word in zip(*columns, strict=True) if status == "kept"]
+    if benchmark not in {source for source, _ in kept}:
+        having = sorted({source for source, word in kept if word})
+        raise UsageError(
+            f"The corpus has no kept picture of {benchmark}; a {target} have {', '.join(having) or 'none'}.",
+            "Name one of these, or build the corpus with the benchmark's folder.",
+        )
+    return read_pictures(corpus, sources=[benchmark])
+
+
+def _seen(encoder: Encoder, benchmark: str, pictures: Pictures) -> tuple[bool | None, list[str]]:
+    """(whether pre-training is proven not to have seen these pictures, notes). None: the encoder has no card of ours.
+
+    A card proves by the digest of the pictures that the gate compared; a name alone (cards of before) proves nothing.
+    `pictures` are all kept ones of the benchmark.
 
     Raises OpenusError when it was trained on the benchmark.
     """
@@ -167,37 +191,55 @@ def _seen(encoder: Encoder, benchmark: str) -> tuple[bool | None, list[str]]:
             f"{encoder.name} was pre-trained on {benchmark}, as its card says; a score on it would prove nothing.",
             "Pre-train with the benchmark held out.",
         )
+    here = pictures_digest(zip(pictures.key.tolist(), (str(one) for one in pictures.sha256), strict=True))
     gate = card.get("gate", {})
-    if start and benchmark not in (start.get("held_out_sources") or []):
-        note = "Pre-training started from other weights; that those never saw these pictures is not proven here."
-        return False, [note]
-    if gate.get("ok") is True and benchmark in gate.get("held_out_sources", []):
-        return True, []
-    return False, [f"{benchmark} was not held out when the gate was passed: look-alikes may have been trained on."]
+    if start:
+        before = start.get("held_out_sources") or {}
+        if benchmark not in before:
+            note = "Pre-training started from other weights; that those never saw these pictures is not proven here."
+            return False, [note]
+        if not _proves(before, benchmark, here):
+            return False, [f"The weights that pre-training started from were {OTHERS.format(benchmark)}"]
+    if gate.get("ok") is not True or benchmark not in gate.get("held_out_sources", {}):
+        return False, [f"{benchmark} was not held out when the gate was passed: look-alikes may have been trained on."]
+    if not _proves(gate["held_out_sources"], benchmark, here):
+        return False, [f"The encoder was {OTHERS.format(benchmark)}"]
+    return True, []
+
+
+def _proves(held_out: Any, benchmark: str, digest: str) -> bool:
+    return isinstance(held_out, Mapping) and held_out.get(benchmark) == digest
 
 
 def _data(rows: splits.Rows, plan: splits.Plan, kept: Ints, target: str) -> dict[str, Any]:
     """What was tested: pictures, patients, classes, folds."""
-    groups = {rows.groups[i] for i in kept}
     return {
         "target": target,
         "pictures": len(kept),
-        "patients": len(groups),
+        "groups": len({rows.groups[i] for i in kept}),
+        "patients": _patients(rows, kept),
         "patients_unknown": sum(rows.patients[i] is None for i in kept),
         "classes": {
             word: {
                 "pictures": int((rows.labels[kept] == c).sum()),
-                "patients": len({rows.groups[i] for i in kept if rows.labels[i] == c}),
+                "patients": _patients(rows, kept[rows.labels[kept] == c]),
             }
             for c, word in enumerate(rows.classes)
         },
         "rule": plan.rule,
-        "folds": {fold.name: {"pictures": len(fold.test), "patients": len({rows.groups[i] for i in fold.test})}
+        "folds": {fold.name: {"pictures": len(fold.test), "patients": _patients(rows, fold.test)}
                   for fold in plan.folds},
         "straddling_patients": plan.straddling_patients,
         "straddling_clusters": plan.straddling_clusters,
         "left_out": rows.left_out,
     }  # fmt: skip
+
+
+def _patients(rows: splits.Rows, at: Ints) -> int:
+    """Patients as far as they are known: a group that holds none that is known counts as one."""
+    known = {rows.patients[i] for i in at if rows.patients[i]}
+    grouped = {rows.groups[i] for i in at if rows.patients[i]}
+    return len(known) + len({rows.groups[i] for i in at} - grouped)
 
 
 def _notes(rows: splits.Rows, plan: splits.Plan) -> list[str]:
@@ -206,17 +248,35 @@ def _notes(rows: splits.Rows, plan: splits.Plan) -> list[str]:
     unknown = sum(patient is None for patient in rows.patients)
     if unknown:
         found.append(
-            f"The patient of {unknown} pictures is unknown: look-alikes count as one, else each picture for itself, so "
-            "that intervals are too narrow where a patient has several."
+            f"The patient of {unknown} pictures is unknown: what shares an examination, a clip or look-alikes is one "
+            f"group, {len(set(rows.groups))} in all. Where a patient has several, scores may be too high and "
+            "intervals too narrow."
         )
+    of = Counter(group for group, patient in set(zip(rows.groups, rows.patients, strict=True)) if patient)
+    joined = sum(count > 1 for count in of.values())
+    if joined:
+        found.append(f"{joined} groups hold several patients, whom look-alikes link; they are drawn as one.")
     for count, what in ((plan.straddling_patients, "patients"), (plan.straddling_clusters, "sets of near-duplicates")):
         if count:
             found.append(f"{count} {what} stand on both sides of the split ({plan.rule}).")
     mixed = Counter(group for group, _ in {(rows.groups[i], int(c)) for i, c in enumerate(rows.labels)})
     several = sum(count > 1 for count in mixed.values())
     if several:
-        found.append(f"{several} patients have pictures of several classes.")
+        found.append(f"{several} groups have pictures of several classes.")
     return found
+
+
+def _undefined(summary: Mapping[str, metrics.Estimate], resamples: int) -> list[str]:
+    """Which intervals rest on fewer resamples than were asked for."""
+    fewer = {
+        name: one.resamples for name, one in summary.items() if one.value is not None and one.resamples < resamples
+    }
+    if not fewer:
+        return []
+    return [
+        f"A class was not drawn in up to {resamples - min(fewer.values())} of {resamples} resamples, which are left "
+        f"out of the intervals of {', '.join(sorted(fewer))}."
+    ]
 
 
 def _only(found: metrics.Predictions, tested: NDArray[np.bool_]) -> metrics.Predictions:
@@ -228,10 +288,12 @@ def _only(found: metrics.Predictions, tested: NDArray[np.bool_]) -> metrics.Pred
     )
 
 
-def _params(params: EvaluateParams, protocol: Protocol) -> dict[str, Any]:
-    """The parameters that the scores depend on."""
-    names = ("image_size", "fit", "validation", "choose_by", "seeds", "bootstrap", protocol)
+def _params(params: EvaluateParams, protocol: Protocol, images: Images) -> dict[str, Any]:
+    """The parameters that the scores depend on, as they were in force."""
+    names = ("target", "image_size", "fit", "folds", "validation", "choose_by", "seeds", "bootstrap", protocol)
     found: dict[str, Any] = json.loads(json.dumps({name: asdict(params)[name] for name in names}))
+    if protocol == "finetune":
+        found["finetune"]["layer_decay"] = finetune.layer_decay(images, params.finetune)
     return found
 
 

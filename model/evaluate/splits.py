@@ -1,14 +1,18 @@
-"""Who is tested, who is trained on, who choices are made on: official lists as they are, all else drawn by patient.
+"""Who is tested, who is trained on, who choices are made on: official lists as they are, all else drawn by group.
+
+A group is what belongs together: pictures that share a patient, an examination, a clip or a set of look-alikes, and
+what these link in turn (the connected component). Where all patients are known and none looks like another, groups are
+patients. Groups are what is dealt to folds and validation here, and what intervals and tests resample.
 
 Official words in the manifest's column `split`:
 
     every word is `fold-K`              as many folds as words; K is the fold in which a picture is TEST
     `train`, `val` and/or `test`        one fold; `test` is tested, `val` where there is no `test` (MMOTU-2D); where
                                         both are, the official `val` is the validation part
-    none                                folds drawn by patient, stratified by class
+    none                                folds drawn by group, stratified by class
 
-Everything else of what is not tested is drawn anew for each (seed, fold), by patient: BUS-BRA's own inner flags put
-one patient on both sides in each fold (201 to 216 cases), and are not used.
+Everything else of what is not tested is drawn anew for each (seed, fold), by group: BUS-BRA's own inner flags put
+patients on both sides in each fold (201 to 216 of them), and are not used.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.order import permutation
+from openus.dedup.cluster import components
 from openus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +49,8 @@ class Rows:
     labels: Ints
     """0 … C-1."""
     patients: tuple[str | None, ...]
+    studies: tuple[str | None, ...]
+    videos: tuple[str | None, ...]
     clusters: tuple[str | None, ...]
     splits: tuple[str | None, ...]
     left_out: dict[str, int] = field(default_factory=dict)
@@ -51,8 +58,17 @@ class Rows:
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """Who a picture belongs to, never to be parted: its patient, else its cluster of look-alikes, else itself."""
-        return tuple(p or c or k for p, c, k in zip(self.patients, self.clusters, self.keys, strict=True))
+        """Each picture's group by name: the first of its known patients, else the key of its first picture.
+
+        The connected components over patient, examination, clip and set of look-alikes, of the labelled pictures.
+        """
+        pairs = [
+            pair for names in (self.patients, self.studies, self.videos, self.clusters) for pair in _same_name(names)
+        ]
+        roots = components(len(self.keys), pairs).tolist()
+        known = sorted((p, root) for p, root in zip(self.patients, roots, strict=True) if p)
+        name = {root: patient for patient, root in reversed(known)}
+        return tuple(name.get(root, self.keys[root]) for root in roots)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class Plan:
     """The folds of a benchmark and what there is to say of them."""
 
     rule: str
-    """official folds, official lists, or drawn by patient."""
+    """official folds, official lists, or drawn by group."""
     folds: tuple[Outer, ...]
     straddling_patients: int
     """Patients with pictures in the test and the training part of a fold; official splits are kept even so."""
@@ -98,13 +114,16 @@ def labelled(pictures: Pictures, target: str) -> Rows:
     unlabelled = len(words) - sum(has_label)
     left_out = {"without " + target: unlabelled, "without official split": sum(has_label) - len(at)}
     number = {word: c for c, word in enumerate(classes)}
-    keys, patients, clusters = (_column(pictures, name) for name in ("key", "patient_id", "cluster"))
+    names = ("key", "patient_id", "study_id", "video_id", "cluster")
+    keys, patients, studies, videos, clusters = (_column(pictures, name) for name in names)
     return Rows(
         at=at,
         keys=tuple(str(keys[i]) for i in at),
         classes=classes,
         labels=np.array([number[words[i] or ""] for i in at], dtype=np.int64),
         patients=tuple(patients[i] for i in at),
+        studies=tuple(studies[i] for i in at),
+        videos=tuple(videos[i] for i in at),
         clusters=tuple(clusters[i] for i in at),
         splits=tuple(splits[i] for i in at),
         left_out={why: count for why, count in left_out.items() if count},
@@ -112,13 +131,13 @@ def labelled(pictures: Pictures, target: str) -> Rows:
 
 
 def plan(rows: Rows, folds: int, seed: int = 0) -> Plan:
-    """The folds, by the official words where there are any, else `folds` of them drawn by patient.
+    """The folds, by the official words where there are any, else `folds` of them drawn by group.
 
     Raises UsageError when the words are none that are understood, or leave a part empty.
     """
     words = sorted({split for split in rows.splits if split}, key=lambda word: (len(word), word))
     if not words:
-        rule, outer = "drawn by patient", _drawn(rows, folds, seed)
+        rule, outer = "drawn by group", _drawn(rows, folds, seed)
     elif all(re.fullmatch(r"fold-\w+", word) for word in words):
         rule, outer = "official folds", [_fold(rows, word, [word]) for word in words]
     elif set(words) <= {"train", "val", "test"}:
@@ -139,10 +158,10 @@ def plan(rows: Rows, folds: int, seed: int = 0) -> Plan:
 
 
 def inner(rows: Rows, fold: Outer, share: float, seed: int) -> tuple[Ints, Ints]:
-    """(train, validation) of a fold: the official validation part, else drawn by patient for (seed, fold).
+    """(train, validation) of a fold: the official validation part, else drawn by group for (seed, fold).
 
-    Of each class `share` of its patients validate, at least one, and at least one trains; a class with a single
-    patient trains only. A patient with pictures of several classes counts to the most frequent one.
+    Of each class `share` of its groups validate, at least one, and at least one trains; a class with a single
+    group trains only. A group with pictures of several classes counts to the most frequent one.
 
     Raises UsageError when validation is left with one class.
     """
@@ -150,16 +169,16 @@ def inner(rows: Rows, fold: Outer, share: float, seed: int) -> tuple[Ints, Ints]
         train, validation = fold.rest, fold.validation
     else:
         chosen: set[str] = set()
-        for word, patients in zip(rows.classes, _groups_by_class(rows, fold.rest), strict=True):
-            count = max(min(max(round(share * len(patients)), 1), len(patients) - 1), 0)
-            order = permutation(len(patients), "validation", seed, fold.name, word)
-            chosen |= {patients[i] for i in order[:count]}
+        for word, groups in zip(rows.classes, _groups_by_class(rows, fold.rest), strict=True):
+            count = max(min(max(round(share * len(groups)), 1), len(groups) - 1), 0)
+            order = permutation(len(groups), "validation", seed, fold.name, word)
+            chosen |= {groups[i] for i in order[:count]}
         inside = np.array([rows.groups[i] in chosen for i in fold.rest])
         train, validation = fold.rest[~inside], fold.rest[inside]
     if len(np.unique(rows.labels[validation])) < 2 or len(np.unique(rows.labels[train])) < 2:
         raise UsageError(
-            f"Fold {fold.name} has too few patients a class to train and to choose on.",
-            "Two classes need two patients each, outside of the test part.",
+            f"Fold {fold.name} has too few groups a class to train and to choose on.",
+            "Two classes need two groups (patients, or what belongs together) each, outside of the test part.",
         )
     return train, validation
 
@@ -176,6 +195,12 @@ def group_numbers(rows: Rows) -> Ints:
 
 def _column(pictures: Pictures, name: str) -> list[str | None]:
     return [None if value is None else str(value) for value in getattr(pictures, name)]
+
+
+def _same_name(names: Sequence[str | None]) -> list[tuple[int, int]]:
+    """Pairs of rows (the first of a name, each other of it) that share a name."""
+    first: dict[str, int] = {}
+    return [(first.setdefault(name, i), i) for i, name in enumerate(names) if name]
 
 
 def _fold(rows: Rows, name: str, tested: Sequence[str], validated: Sequence[str] = ()) -> Outer:
@@ -195,24 +220,27 @@ def _lists(rows: Rows, words: Sequence[str]) -> Outer:
 
 
 def _drawn(rows: Rows, folds: int, seed: int) -> list[Outer]:
-    """Patients dealt to folds: class by class, rarest first, large ones first, to the fold with the fewest pictures
+    """Groups dealt to folds: class by class, rarest first, large ones first, to the fold with the fewest pictures
     of the class (then the fewest at all, then the lowest number)."""
     if folds < 2:
         raise UsageError("evaluate.folds is 1, and the benchmark has no official split.", "Take 2 folds or more.")
     size = Counter(rows.groups)
     of = _groups_by_class(rows, np.arange(len(rows.keys), dtype=np.int64))
     if sum(map(len, of)) < folds:
-        raise UsageError(f"{sum(map(len, of))} patients cannot be dealt to {folds} folds.", "Lower evaluate.folds.")
+        raise UsageError(
+            f"{sum(map(len, of))} groups (patients, or what belongs together) cannot be dealt to {folds} folds.",
+            "Lower evaluate.folds.",
+        )
     fold_of: dict[str, int] = {}
     every = [0] * folds
-    for word, patients in sorted(zip(rows.classes, of, strict=True), key=lambda one: len(one[1])):
+    for word, groups in sorted(zip(rows.classes, of, strict=True), key=lambda one: len(one[1])):
         mine = [0] * folds
-        order = [patients[i] for i in permutation(len(patients), "folds", seed, word)]
-        for patient in sorted(order, key=lambda one: -size[one]):
+        order = [groups[i] for i in permutation(len(groups), "folds", seed, word)]
+        for group in sorted(order, key=lambda one: -size[one]):
             at = min(range(folds), key=lambda f: (mine[f], every[f], f))
-            fold_of[patient] = at
-            mine[at] += size[patient]
-            every[at] += size[patient]
+            fold_of[group] = at
+            mine[at] += size[group]
+            every[at] += size[group]
     dealt = np.array([fold_of[group] for group in rows.groups])
     return [Outer(f"drawn-{f + 1}", np.flatnonzero(dealt != f), np.flatnonzero(dealt == f)) for f in range(folds)]
 
@@ -235,7 +263,7 @@ def _check_classes(rows: Rows, fold: Outer) -> None:
     if unseen:
         names = ", ".join(rows.classes[c] for c in sorted(unseen))
         raise UsageError(
-            f"Fold {fold.name} tests {names}, of which no other patient is there to train on.",
+            f"Fold {fold.name} tests {names}, of which no other group is there to train on.",
             "Leave the class out, or add patients that show it.",
         )
 

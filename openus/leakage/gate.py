@@ -51,6 +51,8 @@ class Findings:
     leaks: list[Leak] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    """When two pictures were taken for one."""
 
     @property
     def ok(self) -> bool:
@@ -66,6 +68,7 @@ class Findings:
             "leaks": [asdict(leak) for leak in self.leaks],
             "notes": self.notes,
             "compared": self.compared,
+            "params": self.params,
         }
 
 
@@ -89,6 +92,7 @@ def check(
         name: {"digest": side.digest, "sources": side.sources}
         for name, side in (("pretrain", pretrain), ("held_out", held_out))
     }
+    findings.params = asdict(params)
     verdicts = adjudicated or {}
     for match in search.matches(pretrain.prints, held_out.prints, params, progress):
         a, b = pretrain.pictures[match.i].key, held_out.pictures[match.j].key

@@ -118,7 +118,7 @@ def _corpus(path: Path, progress: Progress | None) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
-    columns = ("key", "role", "source", "patient_id", "raw_path", "shard", "status")
+    columns = ("key", "role", "source", "patient_id", "raw_path", "shard", "offset", "size", "status")
     rows = {row["key"]: row for row in table.select([n for n in columns if n in table.column_names]).to_pylist()}
     kept = {key for key, row in rows.items() if row.get("status") == "kept"}
     side = _shards(str(path), tars, rows, manifest.salt_of(table), progress)
@@ -142,12 +142,26 @@ def _shards(
             pixels = _decoded(sample.picture)
             if pixels is None:
                 raise CorpusError(f"{tar.name}: {sample.key} does not decode.", "`openus verify` tells more.")
-            one = _picture(sample.key, sample.meta or {}, rows.get(sample.key, {}))
+            row = rows.get(sample.key, {})
+            if row.get("status") == "kept" and _address(row) != (
+                f"shards/{tar.name}",
+                sample.offset,
+                len(sample.picture),
+            ):
+                raise CorpusError(
+                    f"{name}: the address of {sample.key} is not where {tar.name} has it.",
+                    "Who reads by address would see another picture than the gate: build the corpus again.",
+                )
+            one = _picture(sample.key, sample.meta or {}, row)
             found.append(replace(one, sha256=hashlib.sha256(sample.picture).hexdigest()))
             prints.add(pixels)
         if progress:
             progress("shards read", number, len(tars))
     return Side(name, found, prints.table(), salt)
+
+
+def _address(row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return row.get("shard"), row.get("offset"), row.get("size")
 
 
 def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Picture:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from model.params import (
 from model.pictures import Shards, read_pictures
 from model.weights import encoder_state
 from openus.errors import CorpusError, OpenusError, UsageError
+from openus.shards.read import pictures_digest
 
 TINY = FinetuneParams(lr=(1e-3, 5e-3), epochs=2, warmup_epochs=1.0, batch=8)
 
@@ -429,7 +431,7 @@ def test_the_weights_that_validation_liked_best_are_kept(
 
 def test_layers_near_the_input_learn_slower_and_vectors_do_not_decay(folder: Path) -> None:
     model = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64).build(0, classes=2)
-    optimiser = finetune._optimiser(model, 1.0, FinetuneParams(layer_decay=0.5))
+    optimiser = finetune._optimiser(model, 1.0, FinetuneParams(), 0.5)
     finetune._set_rate(optimiser, 1.0)
     by_tensor = {id(p): group for group in optimiser.param_groups for p in group["params"]}
     of = {name: by_tensor[id(p)] for name, p in model.named_parameters()}
@@ -442,6 +444,28 @@ def test_layers_near_the_input_learn_slower_and_vectors_do_not_decay(folder: Pat
     assert of["norm.weight"]["weight_decay"] == of["pos_embed"]["weight_decay"] == of["head.bias"]["weight_decay"] == 0
 
 
+def test_new_weights_are_trained_at_one_rate_and_the_decay_in_force_is_recorded(
+    corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control whose first layers are held at random would be weaker than it is."""
+    seen: list[torch.optim.AdamW] = []
+
+    def watched(*given: Any) -> torch.optim.AdamW:
+        seen.append(make(*given))
+        return seen[-1]
+
+    make = finetune._optimiser
+    monkeypatch.setattr(finetune, "_optimiser", watched)
+    for name, decay in (("folder", 0.5), ("like", 1.0)):
+        seen.clear()
+        tuned = replace(TINY, lr=(1e-3,), epochs=1, layer_decay=0.5)
+        chosen = replace(params(**{name: str(folder)}), seeds=(0,), finetune=tuned)
+        found = evaluate(corpus, "bus-bra", "it", "finetune", chosen, tmp_path / name)
+        assert found["params"]["finetune"]["layer_decay"] == decay
+        scales = {group["lr_scale"] for optimiser in seen for group in optimiser.param_groups}
+        assert len(seen) == 5 and (scales == {1.0} if decay == 1 else min(scales) < 0.02)
+
+
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
     one = FinetuneParams(epochs=10, warmup_epochs=2.0)
     rates = [finetune._schedule(epoch / 10, one) for epoch in range(100)]
@@ -452,12 +476,19 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
 # ---- what an encoder may be tested on
 
 
-def card(sources: list[str], held_out: list[str], **more: Any) -> dict[str, Any]:
+def digest(corpus: Path) -> str:
+    """Of the bytes of bus-bra as they lie in the shards."""
+    pictures = read_pictures(corpus, sources=["bus-bra"])
+    shards = Shards(pictures)
+    return pictures_digest((key, sha256(shards.read(row)).hexdigest()) for row, key in enumerate(pictures.key))
+
+
+def card(sources: list[str], held_out: Mapping[str, str] | list[str], **more: Any) -> dict[str, Any]:
     return {"sources": {slug: {} for slug in sources}, "gate": {"ok": True, "held_out_sources": held_out}, **more}
 
 
 def test_an_encoder_is_not_tested_on_what_it_was_trained_on(corpus: Path, tmp_path: Path) -> None:
-    path = write_folder(tmp_path / "trained", card(["busi", "bus-bra"], []))
+    path = write_folder(tmp_path / "trained", card(["busi", "bus-bra"], {}))
     with pytest.raises(OpenusError, match="was pre-trained on bus-bra") as caught:
         evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
     assert caught.value.exit_code == 1 and not (tmp_path / "out").exists()
@@ -465,33 +496,108 @@ def test_an_encoder_is_not_tested_on_what_it_was_trained_on(corpus: Path, tmp_pa
     assert control["encoder"]["proven_absent"] is None
 
 
+STRANGER = {"name": "usf-mae.pth", "sources": None}
+OTHER = "0" * 64
+
+
 @pytest.mark.parametrize(
-    ("held_out", "more", "proven"),
+    ("held_out", "more", "said"),
     [
-        (["bus-bra"], {}, True),
-        ([], {}, False),
-        (["bus-bra"], {"init": {"name": "usf-mae.pth", "sources": None}}, False),
+        ("these", {}, None),
+        ("none", {}, "was not held out"),
+        ("these", {"gate": {"ok": False, "held_out_sources": {}}}, "was not held out"),
+        ("these", {"init": STRANGER}, "other weights"),
+        ("other", {}, "other pictures called bus-bra"),
+        ("list", {}, "does not say which"),  # a card of before: a name, and no picture
+        ("these", {"init": {**STRANGER, "sources": [], "held_out_sources": {"bus-bra": OTHER}}}, "started from were"),
+        ("these", {"init": {**STRANGER, "sources": [], "held_out_sources": ["bus-bra"]}}, "started from were"),
     ],
 )
-def test_absence_is_proven_by_the_gate_alone(
-    corpus: Path, tmp_path: Path, held_out: list[str], more: dict[str, Any], proven: bool
+def test_absence_is_proven_by_the_gate_alone_and_of_these_pictures(
+    corpus: Path, tmp_path: Path, held_out: str, more: dict[str, Any], said: str | None
 ) -> None:
-    path = write_folder(tmp_path / "ours", card(["busi"], held_out, **more))
-    found = evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
-    assert found["encoder"]["proven_absent"] is proven
-    assert bool(found["notes"]) is not proven
+    named: dict[str, Any] = {
+        "these": {"bus-bra": digest(corpus)}, "none": {}, "other": {"bus-bra": OTHER}, "list": ["bus-bra"]
+    }  # fmt: skip
+    path = write_folder(tmp_path / "ours", card(["busi"], named[held_out]) | more)
+    chosen = replace(params(folder=str(path)), bootstrap=1)
+    found = evaluate(corpus, "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    assert found["encoder"]["proven_absent"] is (said is None)
+    assert said is None or any(said in note for note in found["notes"])
+
+
+def test_other_bytes_of_a_benchmark_are_not_what_the_gate_compared(
+    changed: Callable[[str, Change], Path], corpus: Path, tmp_path: Path
+) -> None:
+    """One picture of another build, which has no label and is not tested: the gate saw another benchmark."""
+    path = write_folder(tmp_path / "ours", card(["busi"], {"bus-bra": digest(corpus)}))
+    first = read_pictures(corpus, sources=["bus-bra"]).key[0]
+
+    def unlabelled(row: dict[str, Any]) -> None:
+        if row["key"] == first:
+            row["label"] = None
+
+    def of_another_seed(row: dict[str, Any]) -> None:
+        unlabelled(row)
+        if row["key"] == first:
+            row["sha256"] = OTHER
+
+    for change, proven in ((unlabelled, True), (of_another_seed, False)):
+        here = changed(change.__name__, change)
+        found = evaluate(here, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / f"{proven}-out")
+        assert found["data"]["pictures"] == 29 and found["encoder"]["proven_absent"] is proven
 
 
 def test_weights_that_ours_started_from_pass_their_own_proof_on(corpus: Path, tmp_path: Path) -> None:
     """A run that goes on from a run of ours: what that one trained on counts, and so does what it held out."""
-    start = {"name": "encoder", "sources": ["hc18"], "held_out_sources": ["bus-bra"]}
-    path = write_folder(tmp_path / "on", card(["local-ward"], ["bus-bra"], init=start))
+    start = {"name": "encoder", "sources": ["hc18"], "held_out_sources": {"bus-bra": digest(corpus)}}
+    path = write_folder(tmp_path / "on", card(["local-ward"], {"bus-bra": digest(corpus)}, init=start))
     found = evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
-    assert found["encoder"]["proven_absent"] is True and not found["notes"]
+    assert found["encoder"]["proven_absent"] is True and not any("proven" in note for note in found["notes"])
     start = {"name": "encoder", "sources": ["hc18", "bus-bra"]}
-    path = write_folder(tmp_path / "seen", card(["local-ward"], ["bus-bra"], init=start))
+    path = write_folder(tmp_path / "seen", card(["local-ward"], {"bus-bra": digest(corpus)}, init=start))
     with pytest.raises(OpenusError, match="was pre-trained on bus-bra"):
         evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "none")
+
+
+def test_what_is_tested_is_counted_and_what_is_not_known_is_noted(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    """Half of the patients unknown; two known ones look alike; a class so rare that some resamples have none."""
+    names: dict[str, str] = {}
+
+    def change(row: dict[str, Any]) -> None:
+        case = names.setdefault(row["patient_id"], f"{len(names):02}")
+        number = int(case)
+        row.update(split=None, patient_id=f"bus-bra:{case}" if number < 10 else None, cluster=None, study_id=None)
+        row["video_id"] = None if number < 10 else f"bus-bra:clip-{case}"
+        row["label"] = "rare" if number in (2, 3, 12, 13) else "usual"
+        if number < 2:
+            row["cluster"] = "twins"
+
+    chosen = replace(params(folder=str(folder)), folds=2, seeds=(0,), bootstrap=400)
+    found = evaluate(changed("half", change), "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    data, notes = found["data"], " ".join(found["notes"])
+    assert (data["pictures"], data["groups"], data["patients"]) == (30, 19, 20)
+    assert data["classes"]["rare"]["patients"] == 4 and data["rule"] == "drawn by group"
+    assert f"patient of {data['patients_unknown']} pictures is unknown" in notes and "19 in all" in notes
+    assert "scores may be too high" in notes and "1 groups hold several patients" in notes
+    fewer = 400 - found["metrics"]["auroc_macro"]["resamples"]
+    assert fewer > 0 and f"not drawn in up to {fewer} of 400 resamples" in notes and "auroc_macro" in notes
+    assert found["params"]["target"] == "label" and found["params"]["folds"] == 2
+
+
+@pytest.mark.parametrize("given", [{"architecture": "test_vit"}, {"folder": True}, {"like": True}])
+def test_a_size_that_patches_do_not_fill_is_refused_before_any_work(
+    folder: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    """There is not even a corpus."""
+    named = {name: value if name == "architecture" else str(folder) for name, value in given.items()}
+    chosen = replace(params(**named), image_size=100)
+    with pytest.raises(UsageError, match=r"evaluate\.image_size is 100, no multiple of the 16 pixels") as caught:
+        evaluate(tmp_path / "none", "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    assert "96 or 112" in str(caught.value.hint)
+    assert encoders.find("it", {"it": EncoderParams(architecture="test_resnet")}, 100).image_size == 100
 
 
 def test_an_own_labelled_archive_is_split_by_its_patients(
@@ -503,7 +609,7 @@ def test_an_own_labelled_archive_is_split_by_its_patients(
     here = changed("own", own)
     chosen = replace(params(folder=str(folder)), folds=3)
     found = evaluate(here, "local-own", "it", "knn", chosen, tmp_path / "out")
-    assert found["data"]["rule"] == "drawn by patient" and list(found["data"]["folds"]) == [
+    assert found["data"]["rule"] == "drawn by group" and list(found["data"]["folds"]) == [
         f"drawn-{f}" for f in (1, 2, 3)
     ]
     assert found["data"]["pictures"] == 30 and found["data"]["straddling_patients"] == 0
@@ -554,7 +660,8 @@ def test_the_command_prints_scores_and_says_errors_in_one_sentence(corpus: Path,
     assert (tmp_path / "out" / "metrics.json").exists() and (tmp_path / "out" / "predictions.parquet").exists()
     for words, code, said in (
         (["--benchmark", "bus-bra", "--protocol", "svm"], 2, "no protocol 'svm'"),
-        (["--benchmark", "bus-brb", "--protocol", "knn"], 1, "bus-brb"),
+        (["--benchmark", "bus-brb", "--protocol", "knn"], 2, "no kept picture of bus-brb; a label have"),
+        (["--benchmark", "hc18-2", "--protocol", "knn"], 2, "bus-bra"),
         (["--benchmark", "bus-bra", "--protocol", "knn", "--model", "other"], 2, "'other'"),
     ):
         ran = run(*same, *words)

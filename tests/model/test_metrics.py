@@ -152,6 +152,47 @@ def test_p_is_uniform_when_there_is_no_difference() -> None:
     assert (p <= 0.05).mean() < 0.11 and 0.1 < (p <= 0.2).mean() < 0.32
 
 
+def _scored(trial: int, scales: tuple[float, float], shift: float, lead: float) -> tuple[Predictions, Predictions]:
+    """Two models that share a part of chance: the first better by `lead`, both scaled, the second's logits shifted."""
+    rng = np.random.default_rng(trial)
+    labels = (rng.random(60) < 0.35).astype(np.int64)
+    labels[:2] = 0, 1
+    shared = rng.normal(size=60)
+    logits = [(1 + more) * labels + 0.7 * (shared + rng.normal(size=60)) - 0.5 for more in (lead, 0.0)]
+    found = []
+    for one, scale, moved in zip(logits, scales, (0.0, shift), strict=True):
+        p = 1 / (1 + np.exp(-(one * scale + moved)))
+        both = np.stack([1 - p, p], axis=1)[None]
+        found.append(Predictions(tuple(map(str, range(60))), np.arange(60), labels, both, NAMES[:2], (0,)))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize(("scales", "shift"), [((1.0, 0.05), 0.0), ((4.0, 0.2), 0.0), ((1.0, 1.0), 2.0)])
+def test_unlike_calibration_costs_the_test_of_the_areas_neither_level_nor_power(
+    scales: tuple[float, float], shift: float
+) -> None:
+    """Were probabilities swapped, a model shifted by 2 logits would hide a difference that is there."""
+    p = {lead: np.array([_p(_scored(trial, scales, shift, lead)) for trial in range(100)]) for lead in (0.0, 1.0)}
+    assert (p[0.0] <= 0.05).mean() <= 0.12 and (p[0.0] <= 0.2).mean() >= 0.1
+    assert (p[1.0] <= 0.05).mean() >= 0.65
+
+
+def _p(both: tuple[Predictions, Predictions]) -> float:
+    value = difference(*both, 99, seed=0)["auroc_macro"].p
+    assert value is not None
+    return value
+
+
+def test_the_scores_that_rest_on_order_alone_are_tested_alike_on_any_scale() -> None:
+    """A rising function of a model's probabilities changes no p of an area; those of decisions are on probabilities."""
+    first, second = _scored(0, (1.0, 1.0), 0.0, 1.0)
+    bent = replace(second, probabilities=np.stack([q := second.probabilities[..., 0] ** 3, 1 - q], axis=2))
+    one, other = difference(first, second, 199, seed=0), difference(first, bent, 199, seed=0)
+    for name in ("auroc_macro", "auroc/benign", "auprc_macro", "auprc/normal"):
+        assert one[name] == other[name], name
+    assert one["accuracy"].value != other["accuracy"].value
+
+
 def test_p_is_small_and_the_interval_apart_when_there_is_a_difference() -> None:
     good, bad = made(0, patients=80, signal=4.0), made(0, patients=80, signal=0.0)
     found, reverse = difference(good, bad, 499, seed=0), difference(bad, good, 499, seed=0)

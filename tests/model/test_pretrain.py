@@ -22,7 +22,7 @@ import yaml
 from conftest import REPOSITORY, openus
 
 from model import weights
-from model.checkpoint import proven
+from model.checkpoint import licence_of, proven, seen
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
@@ -155,6 +155,25 @@ def test_a_signal_stops_after_the_step_and_the_state_is_saved(corpus: Path, gate
     assert (tmp_path / "run/state.pt").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_job_is_survived_by_the_loaders(
+    corpus: Path, gate: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As SLURM sends it: to every process. A step of many micro-batches is done before the state is saved."""
+    changed = {"epochs": 500.0, "batch": 96, "micro_batch": 2, "workers": 2, "checkpoint_minutes": 60}
+    words = [sys.executable, *command(corpus, gate, tmp_path / "run", **changed)]
+    with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                break
+        os.killpg(process.pid, number)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "the state is saved" in rest and "Traceback" not in rest
+    assert (tmp_path / "run/state.pt").exists()
+
+
 def test_a_run_is_not_mixed_with_another(train: Train) -> None:
     with pytest.raises(Stopped):
         train("run", stop_after=2)
@@ -206,12 +225,31 @@ def test_a_corpus_that_the_gate_did_not_read_is_refused(corpus: Path, gate: Path
         admit(other, gate)
 
 
+def test_a_gate_that_looked_less_closely_is_refused(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """What a weaker search lets through is not let through, e.g. near copies where equal pixels were looked for."""
+    params = json.loads(gate.read_text())["params"]
+    for changed in ({"near": False}, {"verdict": 0.95}, {"candidate": 0.9}, {"neighbours": 1}):
+        with pytest.raises(CorpusError, match="less closely"):
+            admit(corpus, verdict_of(gate, tmp_path, params=params | changed))
+    admit(corpus, verdict_of(gate, tmp_path, params=params | {"verdict": 0.7}))
+
+
+def test_a_gate_that_left_out_what_the_corpus_holds_out_is_refused(corpus: Path, tmp_path: Path) -> None:
+    """Compared with a picture of noise, every corpus is clean."""
+    cv2.imwrite(str(tmp_path / "noise.png"), np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8))
+    ran = openus("check-leakage", "--pretrain", corpus, "--held-out", tmp_path, "--json")
+    assert ran.exit_code == 0
+    (tmp_path / "verdict.json").write_text(ran.stdout)
+    with pytest.raises(CorpusError, match="holds out bus-bra, but"):
+        admit(corpus, tmp_path / "verdict.json")
+
+
 def test_a_gate_that_compared_with_nothing_proves_nothing(corpus: Path, gate: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no held-out picture"):
         admit(corpus, verdict_of(gate, tmp_path, held_out=0))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"ok": true}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"ok": true}', "\x00", '{"ok": "false", "leaks": null}'])
 def test_no_verdict_is_told_of(corpus: Path, tmp_path: Path, content: str) -> None:
     file = tmp_path / "verdict.json"
     file.write_text(content)
@@ -306,15 +344,49 @@ def test_training_learns(train: Train) -> None:
 def test_it_goes_on_from_weights(train: Train, tmp_path: Path, kind: str) -> None:
     """Continued on new data: the first loss is where the old run was, not where a new one begins."""
     first = train("first", epochs=10.0)
+    seen = json.loads((first / "encoder/card.json").read_text())["statistics"]
+    told = {"init_mean": tuple(seen["mean"]), "init_std": tuple(seen["std"])} if kind == "pth" else {}
     init = {"folder": first, "file": first / "mae.safetensors", "pth": tmp_path / "x.pth"}[kind]
     if kind == "pth":
         torch.save({"model": weights.read_state(first / "mae.safetensors")}, init)
-    run = train("second", init=str(init), seed=3, optimiser=OptimiserParams(base_lr=1e-6, warmup_epochs=0))
+    run = train("second", init=str(init), seed=3, optimiser=OptimiserParams(base_lr=1e-6, warmup_epochs=0), **told)
     before, after = (json.loads((one / "encoder/card.json").read_text()) for one in (first, run))
     assert after["training"]["loss"] < before["training"]["first_loss"] * 0.95
-    assert after["init"]["sources"] == (None if kind == "pth" else sorted(before["sources"]))
+    assert after["init"]["sources"] == (None if kind == "pth" else before["sources"])
+    assert str(tmp_path) not in "".join(
+        file.read_text() for file in (run / "encoder").glob("*[dn]")
+    )  # card, page, config
+    assert "Training started from" in (run / "encoder/README.md").read_text()
     assert list(proven(before)) == ["bus-bra"] and proven(after) == ({} if kind == "pth" else proven(before))
     assert after["init"]["missing"] == [] and len(after["init"]["sha256"]) == 64
+
+
+def test_weights_that_do_not_say_how_they_saw_pictures_are_refused(train: Train, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    model = replace(TOY.model, channels=3)
+    state = MaskedAutoencoder(model).state_dict()
+    save_file(dict(state), tmp_path / "vit.safetensors")
+    with pytest.raises(UsageError, match="does not say how its pictures were normalised"):
+        train("run", init=str(tmp_path / "vit.safetensors"))
+    (tmp_path / "config.json").write_text('{"pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}')
+    card = json.loads((train("run", init=str(tmp_path / "vit.safetensors")) / "encoder/card.json").read_text())
+    assert card["init"]["sources"] is None
+
+
+def test_a_run_does_not_start_from_itself(train: Train) -> None:
+    run = train("run")
+    with pytest.raises(UsageError, match="what this run itself writes"):
+        train("run", init=str(run), replaced=True)
+
+
+def test_terms_of_the_weights_it_started_from_count() -> None:
+    free = {"pictures": 1, "licences": ["CC0-1.0"], "commercial_use": True, "redistribution": True}
+    closed = free | {"licences": ["CC-BY-NC-4.0"], "commercial_use": False}
+    card = {"sources": {"a": free}, "init": None}
+    assert "allow commercial" in licence_of(seen(card))
+    assert "forbid" in licence_of(seen(card | {"init": {"name": "x", "sources": {"b": closed}}}))
+    assert "unknown" in licence_of(seen(card | {"init": {"name": "x.pth", "sources": None}}))
 
 
 def test_three_channels_train_too(train: Train) -> None:

@@ -1,4 +1,4 @@
-"""No patient stands on two sides, official lists are kept, and what cannot be split says so."""
+"""No patient, clip or set of twins stands on two sides, official lists are kept, what cannot be split says so."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ def table(
     patients: Sequence[str | None] | None = None,
     splits: Sequence[str | None] | None = None,
     clusters: Sequence[str | None] | None = None,
+    studies: Sequence[str | None] | None = None,
+    videos: Sequence[str | None] | None = None,
 ) -> Rows:
     count = len(labels)
     nothing = [None] * count
     columns = SimpleNamespace(
         key=[f"k{i:05}" for i in range(count)], label=labels, patient_id=patients or nothing,
-        split=splits or nothing, cluster=clusters or nothing,
+        split=splits or nothing, cluster=clusters or nothing, study_id=studies or nothing, video_id=videos or nothing,
     )  # fmt: skip
     return labelled(columns, "label")  # type: ignore[arg-type]
 
@@ -101,6 +103,41 @@ def made_up(draw: st.DrawFn) -> tuple[Rows, int]:
     return table(labels, names, splits, clusters), draw(st.integers(0, 5))
 
 
+def entangled(seed: int) -> Rows:
+    """Names that cross: the clip of a known patient has pictures of none, look-alikes link patients, and so on."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(60, 120))
+    columns: list[list[str | None]] = [
+        [str(name) if known else None for name, known in zip(rng.integers(0, count, count), known_of, strict=True)]
+        for known_of in rng.random((4, count)) < rng.uniform(0.05, 0.25, (4, 1))
+    ]
+    patients, studies, videos, clusters = columns
+    return table([["a", "b", "b"][i % 3] for i in range(count)], patients, None, clusters, studies, videos)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_what_is_drawn_parts_no_patient_examination_clip_or_look_alikes(seed: int) -> None:
+    rows = entangled(seed)
+    found = plan(rows, folds=3)
+    assert found.rule == "drawn by group" and found.straddling_patients == found.straddling_clusters == 0
+    for fold in found.folds:
+        train, validation = inner(rows, fold, 0.2, seed)
+        for names in (rows.patients, rows.studies, rows.videos, rows.clusters, rows.groups):
+            assert not straddling(names, fold.test, fold.rest) and not straddling(names, train, validation)
+
+
+def test_frames_of_a_clip_stay_together_without_any_patient() -> None:
+    videos = [f"v{i // 8}" for i in range(160)]
+    rows = table([["a", "b"][i // 8 % 2] for i in range(160)], videos=videos)
+    found = plan(rows, folds=5)
+    assert len(set(rows.groups)) == 20 and len(found.folds) == 5
+    for fold in found.folds:
+        assert not straddling(videos, fold.test, fold.rest)
+        for seed in range(3):
+            assert not straddling(videos, *inner(rows, fold, 0.2, seed))
+
+
 @settings(max_examples=60, deadline=None)
 @given(made_up())
 def test_no_group_of_a_made_up_table_stands_on_two_sides(case: tuple[Rows, int]) -> None:
@@ -120,7 +157,7 @@ def test_drawn_folds_are_even_in_every_class() -> None:
     patients = [str(p) for p in range(60) for _ in range(1 + p % 4)]
     rows = table(labels, patients)
     found = plan(rows, folds=5)
-    assert found.rule == "drawn by patient" and len(found.folds) == 5
+    assert found.rule == "drawn by group" and len(found.folds) == 5
     for c in (0, 1):
         counts = [int((rows.labels[fold.test] == c).sum()) for fold in found.folds]
         assert max(counts) - min(counts) <= 2
@@ -181,10 +218,30 @@ def test_what_has_no_label_or_no_part_is_left_out_and_counted() -> None:
     assert len(rows.keys) == len(rows.labels) == 40
 
 
-def test_groups_are_patients_else_clusters_else_pictures() -> None:
-    rows = table(["a", "b", "a", "b"], ["p", None, None, "p"], None, ["c", "c", None, None])
-    assert rows.groups == ("p", "c", "k00002", "p")
-    assert group_numbers(rows).tolist() == [2, 0, 1, 2]
+def test_groups_are_what_patient_examination_clip_and_look_alikes_link() -> None:
+    """A copy of no known patient belongs to the patient it looks like, and so does the clip that the copy is of."""
+    rows = table(
+        ["a", "b"] * 5,
+        ["p", None, None, "p", None, None, "q", None, None, None],
+        None,
+        ["c", "c", None, None, None, None, "d", None, None, "d"],
+        ["s", None, None, None, "s", None, None, None, "q", None],
+        [None, "v", "v", None, None, None, None, "p", "p", None],
+    )
+    assert rows.groups == ("p", "p", "p", "p", "p", "k00005", "q", "k00007", "k00007", "q")
+    assert group_numbers(rows).tolist() == [2, 2, 2, 2, 2, 0, 3, 1, 1, 3]
+    two = table(["a", "b"] * 2, ["q", "p", "q", None], None, ["c", "c", None, None])
+    assert two.groups == ("p", "p", "p", "k00003")  # look-alikes of two patients are one group
+
+
+def test_a_copy_of_no_known_patient_is_not_parted_from_the_patient() -> None:
+    """By patient first, and only then by cluster, the copy would be a group of its own."""
+    patients = [str(i) for i in range(30)] + [None] * 30
+    clusters = [f"c{i % 30}" for i in range(60)]
+    rows = table(["a", "b"] * 30, patients, None, clusters)
+    found = plan(rows, folds=5)
+    assert found.straddling_clusters == 0 and len(set(rows.groups)) == 30
+    assert not any(straddling(clusters, *inner(rows, fold, 0.2, 0)) for fold in found.folds)
 
 
 @pytest.mark.parametrize(
@@ -214,10 +271,10 @@ def test_what_cannot_be_split_is_said(labels: list[str | None], splits: list[str
 
 
 def test_too_few_patients_are_said() -> None:
-    with pytest.raises(UsageError, match="cannot be dealt to 5 folds"):
+    with pytest.raises(UsageError, match=r"2 groups .* cannot be dealt to 5 folds"):
         plan(table(["a", "b"] * 4, ["1", "2"] * 4), folds=5)
     rows = table(["a", "b"] * 2, ["1", "2", "3", "4"])
-    with pytest.raises(UsageError, match="too few patients"):
+    with pytest.raises(UsageError, match="too few groups"):
         inner(rows, plan(rows, folds=2).folds[0], 0.2, 0)
     with pytest.raises(UsageError, match="folds is 1"):
         plan(rows, folds=1)

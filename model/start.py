@@ -1,0 +1,61 @@
+"""Weights that pre-training starts from: whose they are, and how they saw pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from model import checkpoint, weights
+from model.mae import MaskedAutoencoder
+from model.params import PretrainParams
+from model.pictures import Statistics
+from openus.errors import UsageError
+from openus.storage import sha256_file
+
+
+def init_file(name: str, out: Path) -> Path:
+    """The file of weights to start from: as named, or the autoencoder in the folder of a run; not of this one."""
+    path = Path(name) / "mae.safetensors" if Path(name).is_dir() else Path(name)
+    if not path.exists():
+        raise UsageError(f"pretrain.init: there is no {path}.", "Name a file of weights, or the folder of a run.")
+    if out.resolve() in path.resolve().parents:
+        raise UsageError(f"pretrain.init {path} is what this run itself writes.", "Copy it elsewhere, or change --out.")
+    return path
+
+
+def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistics: Statistics) -> dict[str, Any] | None:
+    """Load `init` into the model; returns what the card says of it, None for new weights.
+
+    Raises UsageError and CorpusError as `weights.read_state` and `weights.load_mae` do, and when nobody says how the
+    weights saw pictures.
+    """
+    if params.init is None:
+        return None
+    path = init_file(params.init, out)
+    state, origin = weights.read_state(path), checkpoint.origin_of(path)
+    mean, std = _seen_by(path, origin, params)
+    loaded = weights.load_mae(model, state, mean=statistics.mean, std=statistics.std, source_mean=mean, source_std=std)
+    return {
+        "name": path.name,
+        "sha256": sha256_file(path),
+        "missing": list(loaded.missing),
+        "ignored": list(loaded.ignored),
+        "notes": list(loaded.notes),
+        "sources": origin and origin["sources"],
+        "held_out_sources": origin and origin["held_out_sources"],
+    }
+
+
+def _seen_by(
+    path: Path, origin: dict[str, Any] | None, params: PretrainParams
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation by which the weights of `path` saw pictures: as told, as the file says, or ImageNet's."""
+    if params.init_mean and params.init_std:
+        return params.init_mean, params.init_std
+    if origin is not None:
+        return tuple(origin["mean"]), tuple(origin["std"])
+    if path.suffix == ".safetensors":  # timm's ViTs saw pictures in several ways, and a wrong one costs the features
+        raise UsageError(
+            f"{path} does not say how its pictures were normalised.", "Set pretrain.init_mean and init_std."
+        )
+    return weights.IMAGENET_MEAN, weights.IMAGENET_STD
