@@ -190,6 +190,7 @@ class FinetuneParams:
     lr: tuple[Positive, ...] = (1e-4, 5e-4)
     """Rates in force at the head; validation chooses rate and epoch."""
     layer_decay: Share = 0.75
+    """Of pre-trained weights; new ones are trained at one rate, since decay would hold their first layers at random."""
     weight_decay: NotNegative = 0.05
     epochs: Count = 30
     warmup_epochs: NotNegative = 3.0
@@ -215,7 +216,7 @@ class EvaluateParams:
     fit: Literal["pad", "squash", "crop"] = "pad"
     """How a picture becomes a square: black bars, stretched, or its centre."""
     folds: Count = 5
-    """Of sources without official folds: drawn by patient."""
+    """Of sources without official folds: drawn by patient, else by clip and look-alikes."""
     validation: Annotated[float, Gt(0), Lt(1)] = 0.2
     """Share of what is not test that choices are made on, drawn by patient."""
     choose_by: Literal["auroc", "f1_macro"] = "auroc"

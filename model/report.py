@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
         for protocol in params.protocols
         for model in params.models
     }
+    _check(found, card, params)
     curves(run, out / "loss.png")
     with atomic(out / "reconstruction.png") as file:
         file.write((run / "reconstruction.png").read_bytes())
@@ -65,6 +67,24 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
     write_text(out / "report.md", page(card, found, tests, params))
     write_text(out / "report.json", json.dumps(_metrics(found), indent=1) + "\n")
     return out / "report.md"
+
+
+def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams) -> None:
+    """Raise CorpusError when a cell is of other parameters, of another corpus, or of another run's encoder."""
+    again = "Evaluate again what is old: `dvc repro`, or `python -m model.evaluate`."
+    wanted = json.loads(json.dumps(asdict(params)))
+    corpora = {cell["corpus"] for cell in cells.values()}
+    if len(corpora) > 1:
+        raise CorpusError("The cells were made on different corpora.", again)
+    for (benchmark, model, protocol), cell in cells.items():
+        name = f"{benchmark}/{model}/{protocol}"
+        for key, value in cell["params"].items():
+            if key in wanted and value != wanted[key]:
+                raise CorpusError(f"The cell {name} was made with another {key} than the parameters say.", again)
+        weights = cell["encoder"]["weights"]
+        folder = params.encoders[model].folder
+        if folder and Path(folder).name == "encoder" and weights != card["weights"]["encoder"]:
+            raise CorpusError(f"The cell {name} is of another encoder than this run's.", again)
 
 
 def comparisons(cells: Path, params: EvaluateParams) -> list[dict[str, Any]]:
@@ -125,13 +145,19 @@ def _benchmark(benchmark: str, cells: Cells, tests: Sequence[Mapping[str, Any]],
     rows = {(PROTOCOLS[p], model): cells[benchmark, model, p] for p in params.protocols for model in params.models}
     data = next(iter(rows.values()))["data"]
     classes = ", ".join(f"{word} {n['pictures']}" for word, n in data["classes"].items())
+    unknown = data["patients_unknown"]
+    units = f"{data['patients']} patients" if not unknown else (
+        f"{data['groups']} groups (the patient of {unknown} pictures is unknown)"
+    )  # fmt: skip
     return [
         f"## {benchmark}",
         "",
-        f"{data['pictures']} pictures of {data['patients']} patients ({classes}); {data['rule']}; "
-        f"{len(params.seeds)} seeds. Training and validation are drawn by patient for each seed and fold, choices are "
-        "made on validation, each picture is tested once a seed, and all folds are scored together. Brackets: 95 % "
-        f"interval over patients ({params.bootstrap} resamples). {_caution(data['patients'])}",
+        f"{data['pictures']} pictures of {units} ({classes}); {data['rule']}; {len(params.seeds)} seeds. What no "
+        "official list parts is parted by patient (else by clip and look-alikes), training and validation anew for "
+        "each seed and fold; choices are "
+        "made on validation, each picture is tested once a seed, and predictions of all folds are pooled before "
+        f"scoring. Brackets: 95 % interval over {'groups' if unknown else 'patients'} ({params.bootstrap} resamples). "
+        f"{_caution(data['groups'], unknown)}",
         "",
         *_table(rows, SHOWN),
         "",
@@ -158,14 +184,14 @@ def _tests(tests: Sequence[Mapping[str, Any]], first: str) -> list[str]:
     if not tests:
         return []
     lines = [
-        f"**{first}** against the others on the same patients: difference, its 95 % interval, p of a permutation test "
-        "(patients' predictions swapped), and p by Holm over the tests of this table:",
+        f"**{first}** against the others on the same pictures: difference, its 95 % interval, p of a permutation test "
+        "(all predictions of a patient swapped), and p by Holm over the tests of this table:",
         "",
         "| protocol | against | score | difference | p | p, Holm |",
         "|---|---|---|---|---:|---:|",
     ]
     for row in tests:
-        p = ["–" if row.get(name) is None else f"{row[name]:.3f}" for name in ("p", "p_holm")]
+        p = [_p(row.get(name)) for name in ("p", "p_holm")]
         names = [PROTOCOLS[row["protocol"]], row["other"], SHOWN[row["score"]], _interval(row, "+.3f")]
         lines.append("| " + " | ".join([*names, *p]) + " |")
     return [*lines, ""]
@@ -183,9 +209,19 @@ def _minded(benchmark: str, cells: Mapping[str, Cell]) -> list[str]:
     return [*proofs, *notes, ""]
 
 
-def _caution(patients: int) -> str:
-    """What so few patients allow to say."""
-    return "So few patients give wide intervals: read no order into what overlaps." if patients < 200 else ""
+def _caution(patients: int, unknown: int) -> str:
+    """What so few patients allow to say, or unknown ones."""
+    said = []
+    if patients < 200:
+        said.append("So few give wide intervals; whether models differ, the paired tests below tell.")
+    if unknown:
+        said.append("Where an unknown patient has several pictures, scores may be too high, intervals too narrow.")
+    return " ".join(said)
+
+
+def _p(p: float | None) -> str:
+    """`0.034`; `<0.001` rather than 0.000."""
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _interval(one: Mapping[str, Any] | None, how: str = ".3f") -> str:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from model.metrics import Predictions, by_seed, difference, holm, scores, summarise
+from model.metrics import Predictions, _ranks, by_seed, difference, holm, scores, summarise
 
 NAMES = ("normal", "benign", "malignant", "other")
 
@@ -181,6 +181,12 @@ def _p(both: tuple[Predictions, Predictions]) -> float:
     value = difference(*both, 99, seed=0)["auroc_macro"].p
     assert value is not None
     return value
+
+
+def test_equal_probabilities_share_the_mean_of_their_ranks() -> None:
+    """As scipy.stats.rankdata; else ties of one model would stand above or below the other's pictures."""
+    column = np.array([0.2, 0.5, 0.2, 0.9])
+    assert _ranks(np.stack([column, 1 - column], axis=1)).T.tolist() == [[1.5, 3, 1.5, 4], [3.5, 2, 3.5, 1]]
 
 
 def test_the_scores_that_rest_on_order_alone_are_tested_alike_on_any_scale() -> None:

@@ -18,7 +18,7 @@ from openus.errors import CorpusError
 PARAMS = EvaluateParams(
     models=("good", "bad"),
     protocols=("knn",),
-    encoders={"good": EncoderParams(folder="x"), "bad": EncoderParams(like="x")},
+    encoders={"good": EncoderParams(folder="run/encoder"), "bad": EncoderParams(like="x")},
     seeds=(0, 1),
     bootstrap=200,
 )
@@ -40,9 +40,13 @@ def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: st
     )
     predictions.write(folder / "predictions.parquet", found, [f"p{n // 2:02}" for n in range(40)], ["fold-1"] * 40)
     value: dict[str, Any] = {
+        "corpus": "c" * 64,
+        "params": {"seeds": [0, 1], "bootstrap": 200},
         "data": {
             "pictures": 40,
             "patients": 20,
+            "groups": 20,
+            "patients_unknown": 0,
             "rule": "official folds",
             "classes": {word: {"pictures": 20, "patients": 20} for word in found.classes},
         },
@@ -75,6 +79,7 @@ def made(tmp_path: Path) -> Path:
         },
         "training": {"steps": 2, "loss": 0.5, "first_loss": 1.5},
         "init": None,
+        "weights": {"encoder": "a" * 64},
     }
     (run / "encoder/card.json").write_text(json.dumps(card))
     cell(tmp_path / "cells/bus-bra/good/knn", 0.95, 1, True, "a" * 64)
@@ -90,7 +95,7 @@ def test_the_page_says_what_was_found(made: Path) -> None:
     assert f"| nearest neighbours | good | {values['good']['knn']['auroc_macro']:.3f} [" in page
     assert "loss 1.5000 → 0.5000" in page and "7 pictures against 40 held out (bus-bra)" in page
     assert "40 pictures of 20 patients (benign 20, malignant 20); official folds; 2 seeds." in page
-    assert "few patients" in page and "- good: Mind this." in page
+    assert "So few give wide intervals" in page and "- good: Mind this." in page
     assert "- good: bus-bra: proven absent" in page and "- bad: bus-bra: new weights." in page
     for name in ("loss", "scores", "reconstruction"):
         assert f"({name}.png)" in page
@@ -111,6 +116,42 @@ def test_the_same_cells_give_the_same_bytes(made: Path) -> None:
         report.report(made / "run", made / "cells", PARAMS, made / name)
     for file in (made / "one").iterdir():
         assert file.read_bytes() == (made / "two" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        (("params", "seeds"), [0, 1, 2], "another seeds"),
+        (("params", "bootstrap"), 100, "another bootstrap"),
+        (("corpus",), "d" * 64, "different corpora"),
+        (("encoder", "weights"), "b" * 64, "another encoder"),
+    ],
+)
+def test_a_cell_of_another_evaluation_is_refused(made: Path, where: tuple[str, ...], value: Any, said: str) -> None:
+    file = made / "cells/bus-bra/good/knn/metrics.json"
+    content = json.loads(file.read_text())
+    inner = content
+    for name in where[:-1]:
+        inner = inner[name]
+    inner[where[-1]] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match=said):
+        report.report(made / "run", made / "cells", PARAMS, made / "out")
+
+
+def test_unknown_patients_are_not_called_patients(made: Path) -> None:
+    for model in ("good", "bad"):
+        file = made / f"cells/bus-bra/{model}/knn/metrics.json"
+        content = json.loads(file.read_text())
+        content["data"]["patients_unknown"] = 40
+        file.write_text(json.dumps(content))
+    page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
+    assert "40 pictures of 20 groups (the patient of 40 pictures is unknown)" in page
+    assert "interval over groups" in page and "scores may be too high" in page
+
+
+def test_a_small_p_is_not_zero() -> None:
+    assert report._p(0.0005) == "<0.001" and report._p(0.0341) == "0.034" and report._p(None) == "–"
 
 
 def test_a_missing_cell_is_named(made: Path) -> None:

@@ -109,7 +109,7 @@ def entangled(seed: int) -> Rows:
     count = int(rng.integers(60, 120))
     columns: list[list[str | None]] = [
         [str(name) if known else None for name, known in zip(rng.integers(0, count, count), known_of, strict=True)]
-        for known_of in rng.random((4, count)) < rng.uniform(0.05, 0.25, (4, 1))
+        for known_of in rng.random((4, count)) < rng.uniform(0.1, 0.35, (4, 1))
     ]
     patients, studies, videos, clusters = columns
     return table([["a", "b", "b"][i % 3] for i in range(count)], patients, None, clusters, studies, videos)
