@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,21 @@ def test_a_cell_of_another_evaluation_is_refused(made: Path, where: tuple[str, .
     file.write_text(json.dumps(content))
     with pytest.raises(CorpusError, match=said):
         report.report(made / "run", made / "cells", PARAMS, made / "out")
+
+
+def test_the_decay_in_force_may_differ_from_the_one_asked_for(made: Path) -> None:
+    params = replace(PARAMS, protocols=("finetune",))
+    asked = json.loads(json.dumps(asdict(params)))["finetune"]
+    for model in ("good", "bad"):
+        (made / f"cells/bus-bra/{model}/knn").rename(made / f"cells/bus-bra/{model}/finetune")
+        file = made / f"cells/bus-bra/{model}/finetune/metrics.json"
+        content = json.loads(file.read_text())
+        content["params"]["finetune"] = asked | {"layer_decay": 1.0}
+        file.write_text(json.dumps(content))
+    assert "| fine-tuned | bad |" in report.report(made / "run", made / "cells", params, made / "out").read_text()
+    with pytest.raises(CorpusError, match="another finetune"):
+        longer = replace(params, finetune=replace(params.finetune, epochs=99))
+        report.report(made / "run", made / "cells", longer, made / "out")
 
 
 def test_unknown_patients_are_not_called_patients(made: Path) -> None:
