@@ -160,7 +160,7 @@ class Loader(DataLoader[Any]):
         self._samples, self._pin = dataset, pin_memory
         many: dict[str, Any] = {}
         if workers:
-            many = {"prefetch_factor": PREFETCH, "multiprocessing_context": _context(), "persistent_workers": True}
+            many = {"prefetch_factor": PREFETCH, "multiprocessing_context": _context()}
         super().__init__(
             self._shared or dataset,
             batch_sampler=steps,
