@@ -12,10 +12,12 @@ number of workers or processes, and a run that starts in the middle, see the sam
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any, Final
@@ -158,6 +160,7 @@ class Loader(DataLoader[Any]):
     def __init__(self, dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: bool) -> None:
         self._shared = _Shared(dataset, workers, steps.micro_batch) if workers else None
         self._samples, self._pin = dataset, pin_memory
+        self._pass: Callable[[], Generator[Batch] | None] = lambda: None
         many: dict[str, Any] = {}
         if workers:
             many = {"prefetch_factor": PREFETCH, "multiprocessing_context": _context()}
@@ -175,30 +178,42 @@ class Loader(DataLoader[Any]):
         """Torch warns here of more workers than cores. That is the caller's choice, and changes no byte."""
 
     def __iter__(self) -> Any:
-        """Batches; raises a worker's CorpusError as it was, and OpenusError when a worker dies."""
-        batches = self._from_workers(self._shared) if self._shared else self._from_here()
+        """Batches; raises a worker's CorpusError as it was, and OpenusError when a worker dies.
+
+        A pass with workers ends the one before, whose memory it takes.
+        """
+        if self._shared:
+            if (before := self._pass()) is not None:
+                before.close()
+            batches = self._from_workers(self._shared)
+            self._pass = weakref.ref(batches)
+        else:
+            batches = self._from_here()
         return ((images.pin_memory(), noise.pin_memory()) for images, noise in batches) if self._pin else batches
 
-    def _from_here(self) -> Iterator[Batch]:
+    def _from_here(self) -> Generator[Batch]:
         return (self._samples.batch(indices) for indices in self.batch_sampler)  # type: ignore[union-attr]
 
-    def _from_workers(self, shared: _Shared) -> Iterator[Batch]:
+    def _from_workers(self, shared: _Shared) -> Generator[Batch]:
         with _unsignalled():
-            batches = super().__iter__()
-        while True:
-            try:
-                found = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise OpenusError(
-                    "A process that loads pictures died.", "Often it is memory: take fewer workers."
-                ) from error
-            if isinstance(found, Failure):
-                raise found.error
-            yield shared.at(found)
+            batches: Any = super().__iter__()
+        # Ended here in any case, and at exit too: multiprocessing would ask the workers once, by a SIGTERM that they
+        # outlive, and wait for them for ever.
+        atexit.register(batches._shutdown_workers)
+        try:
+            for found in batches:
+                if isinstance(found, Failure):
+                    raise found.error
+                yield shared.at(found)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise OpenusError(
+                "A process that loads pictures died.", "Often it is memory: take fewer workers."
+            ) from error
+        finally:
+            batches._shutdown_workers()
+            atexit.unregister(batches._shutdown_workers)
 
 
 def loader(dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: bool = False) -> Loader:

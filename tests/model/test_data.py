@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +39,7 @@ from model.params import AugmentParams
 from openus.errors import CorpusError, OpenusError, UsageError
 
 BATCH = 8
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -391,6 +394,7 @@ def test_a_batch_holds_until_the_next_is_asked_for(
         next(stopped)
     again = [(images.numpy().copy(), noise.numpy().copy()) for images, noise in batches]
     assert equal(again, alone), "a pass that was broken off leaves nothing"
+    assert next(stopped, None) is None, "it has ended: its memory was taken"
 
 
 def test_the_number_of_processes_changes_no_byte(
@@ -445,6 +449,35 @@ def test_a_worker_that_is_killed_is_one_sentence(pictures: Pictures) -> None:
     with pytest.raises(OpenusError, match="A process that loads pictures died"):
         for _ in found:
             pass
+
+
+@pytest.mark.parametrize(("end", "code"), [("1 / 0", 1), ("sys.exit(0)", 0)])
+def test_a_process_that_ends_in_the_middle_of_a_pass_ends(corpus: Path, tmp_path: Path, end: str, code: int) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+from pathlib import Path
+from model.data import PretrainDataset, Steps, loader, read_pictures
+from model.params import AugmentParams
+
+if __name__ == "__main__":
+    pictures = read_pictures(Path({str(corpus)!r}), role="pretrain")
+    dataset = PretrainDataset(pictures, AugmentParams(), size=32, channels=1, patches=16, seed=0)
+    steps = Steps(pictures.groups("source"), power=0.5, size=64, seed=0, batch=4, micro_batch=4, start=0, total=9999)
+    batches = iter(loader(dataset, steps, workers=2))
+    next(batches)
+    print("loaded", flush=True)
+    {end}
+""")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "loaded\n" and done.returncode == code, done.stderr
 
 
 # ---- the documented alternative
