@@ -15,7 +15,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -256,9 +258,21 @@ def _unsignalled() -> Iterator[None]:
 
 
 def _settle_worker(_: int) -> None:
-    """A worker is one thread, and being asked to stop is its parent's business: it lives until the second SIGTERM."""
+    """A worker ends with its parent, however that ends; being asked to stop is the parent's business.
+
+    It lives until the second SIGTERM. OpenCV works on one thread.
+    """
     cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # Torch looks at the process that forked this one: the fork server, which itself ends only after its workers.
+    threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)  # torch ends a stuck worker by SIGTERM, and asks twice
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

@@ -451,11 +451,13 @@ def test_a_worker_that_is_killed_is_one_sentence(pictures: Pictures) -> None:
             pass
 
 
-@pytest.mark.parametrize(("end", "code"), [("1 / 0", 1), ("sys.exit(0)", 0)])
-def test_a_process_that_ends_in_the_middle_of_a_pass_ends(corpus: Path, tmp_path: Path, end: str, code: int) -> None:
+@pytest.mark.parametrize(("end", "code"), [("1 / 0", 1), ("sys.exit(0)", 0), ("os.kill(os.getpid(), 9)", -9)])
+def test_a_process_that_ends_in_the_middle_of_a_pass_ends_its_workers(
+    corpus: Path, tmp_path: Path, end: str, code: int
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"""
-import sys
+import multiprocessing, os, sys
 from pathlib import Path
 from model.data import PretrainDataset, Steps, loader, read_pictures
 from model.params import AugmentParams
@@ -466,18 +468,33 @@ if __name__ == "__main__":
     steps = Steps(pictures.groups("source"), power=0.5, size=64, seed=0, batch=4, micro_batch=4, start=0, total=9999)
     batches = iter(loader(dataset, steps, workers=2))
     next(batches)
-    print("loaded", flush=True)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     {end}
 """)
     done = subprocess.run(
         [sys.executable, str(script)],
         check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.stdout == "loaded\n" and done.returncode == code, done.stderr
+    assert done.returncode == code
+    workers = [int(number) for number in done.stdout.split()]
+    assert len(workers) == 2
+    for _ in range(100):
+        if not any(alive(worker) for worker in workers):
+            break
+        time.sleep(0.1)
+    assert not any(alive(worker) for worker in workers)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # ---- the documented alternative
