@@ -1,15 +1,15 @@
 """Samples per second of our loader beside bare JPEG decoding, plain webdataset and PNG files, in one run.
 
-    python benchmarks/loader.py --corpus corpus [--workers 1 2] [--repeat 5]
+    python benchmarks/loader.py --corpus corpus [--workers 1 2] [--repeat 15]
 
     bare         cv2.imdecode, gray, of the same bytes in memory in shuffled order; nothing else is done
-    ours         model.data.loader: read, decode, augment, mask noise, batch
+    ours         model.data.loader: read, decode, augment, mask noise, batch; in the middle of a long pass
     webdataset   a pipeline over the same pictures: shuffle(1000), cv2.imdecode, the same augmentation, batched
     png          a torch DataLoader over a folder of the same pictures as PNG: cv2.imread, the same augmentation
 
 All on the same number of processes, which are started and warm before the clock runs. Rounds are interleaved, so that
-what else the machine does meets all alike; the median of the rounds counts, and its ratio to bare. Processor time is
-that of all processes together: what a sample costs, also on a machine that others use.
+what else the machine does meets all alike; medians over the rounds count, of the rates and of the ratios to bare in the
+same round. Processor time is that of all processes together: what a sample costs, also on a machine that others use.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,22 @@ import cv2
 import numpy as np
 import torch
 import webdataset
+from interval import median_interval
 from torch.utils.data import DataLoader, Dataset
 
 from model.augment import WORDS, SampleRandom, augmented, draw_view, mask_noise, show, uniform
-from model.data import Pictures, PretrainDataset, Shards, Steps, loader, read_pictures
+from model.data import PREFETCH, Pictures, PretrainDataset, Shards, Steps, loader, read_pictures
 from model.jpeg import decode
 from model.params import AugmentParams
 
 BATCH = 64
+LEAST = 3000
+"""Pictures a round: of a small corpus several passes."""
 PATCHES = 196
 AUGMENT = AugmentParams()
 
-Round = Callable[[], int]
-"""Does its work once over all pictures and tells how many there were."""
+Round = Callable[[], Iterator[int]]
+"""Yields numbers of pictures as they are done, and a 0 when the clock is to start and when it is to stop."""
 
 
 def settle(_: int = 0) -> None:
@@ -56,6 +60,10 @@ def chosen(corpus: Path, least: int) -> Pictures:
     """What all contenders work on."""
     pictures = read_pictures(corpus, role="pretrain")
     return pictures.take(np.minimum(pictures.width, pictures.height) >= least)
+
+
+def passes(pictures: Pictures) -> int:
+    return -(-LEAST // len(pictures))
 
 
 # ---- bare
@@ -79,8 +87,8 @@ def decode_held(rows: list[int]) -> int:
 def bare(corpus: Path, least: int, pictures: Pictures, workers: int) -> Round:
     pool = get_context("forkserver").Pool(workers, hold, (corpus, least))
     order = random.Random(0).sample(range(len(pictures)), len(pictures))
-    parts = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
-    return lambda: sum(pool.imap_unordered(decode_held, parts))
+    parts = [order[at : at + BATCH] for at in range(0, len(order), BATCH)] * passes(pictures)
+    return lambda: chain([0], pool.imap_unordered(decode_held, parts))
 
 
 # ---- ours
@@ -88,10 +96,23 @@ def bare(corpus: Path, least: int, pictures: Pictures, workers: int) -> Round:
 
 def ours(pictures: Pictures, workers: int, size: int) -> Round:
     dataset = PretrainDataset(pictures, AUGMENT, size=size, channels=1, patches=PATCHES, seed=0)
+    count, ahead = len(pictures) * passes(pictures) // BATCH, 2 * PREFETCH * workers
     steps = Steps(pictures.groups("source"), power=1.0, size=len(pictures), seed=0, batch=BATCH, micro_batch=BATCH,
-                  start=0, total=len(pictures) // BATCH)  # fmt: skip
+                  start=0, total=count + 2 * ahead)  # fmt: skip
     batches = loader(dataset, steps, workers=workers)
-    return lambda: sum(len(images) for images, _ in batches)
+
+    def work() -> Iterator[int]:
+        """Workers end with their pass, so each round starts new ones. The clock runs from batch to batch: as many are
+        ready when it starts as when it stops."""
+        found = iter(batches)
+        for _ in range(ahead):
+            next(found)
+        yield 0
+        yield from (len(images) for images, _ in islice(found, count))
+        yield 0
+        found.close()
+
+    return work
 
 
 # ---- peers
@@ -129,12 +150,12 @@ def write_shards(pictures: Pictures, folder: Path, count: int) -> list[str]:
     return [str(path) for path in paths]
 
 
-def plain_webdataset(urls: list[str], workers: int, size: int) -> Round:
+def plain_webdataset(pictures: Pictures, urls: list[str], workers: int, size: int) -> Round:
     pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(1000)
     pipeline = pipeline.map(Augment(size).sample).batched(BATCH)
     batches = DataLoader(pipeline, batch_size=None, num_workers=workers, persistent_workers=True, prefetch_factor=4,
                          worker_init_fn=settle, multiprocessing_context="forkserver")  # fmt: skip
-    return lambda: sum(len(images) for images, _ in batches)
+    return lambda: chain([0], (len(images) for _ in range(passes(pictures)) for images, _ in batches))
 
 
 class PngFolder(Dataset[Any]):
@@ -154,11 +175,11 @@ def write_png(pictures: Pictures, folder: Path) -> None:
         cv2.imwrite(str(folder / f"{pictures.key[row]}.png"), shards.picture(row, 1))
 
 
-def png(folder: Path, workers: int, size: int) -> Round:
+def png(pictures: Pictures, folder: Path, workers: int, size: int) -> Round:
     batches = DataLoader(PngFolder(folder, size), batch_size=BATCH, shuffle=True, num_workers=workers,
                          persistent_workers=True, prefetch_factor=4, worker_init_fn=settle,
                          multiprocessing_context="forkserver")  # fmt: skip
-    return lambda: sum(len(images) for images, _ in batches)
+    return lambda: chain([0], (len(images) for _ in range(passes(pictures)) for images, _ in batches))
 
 
 # ---- the run
@@ -178,21 +199,30 @@ def rounds(contenders: dict[str, Round], repeat: int) -> dict[str, list[tuple[fl
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for number in range(repeat + 1):
         for name, work in contenders.items():
+            done = work()
+            next(done)
             began, used = time.perf_counter(), processor_seconds()
-            count = work()
+            count = 0
+            while some := next(done, 0):
+                count += some
+            ended, spent = time.perf_counter(), processor_seconds()
             if number:
-                found[name].append(((time.perf_counter() - began) / count, (processor_seconds() - used) / count))
+                found[name].append(((ended - began) / count, (spent - used) / count))
+            assert not any(done)
     return found
 
 
 def show_rounds(found: dict[str, list[tuple[float, float]]]) -> None:
-    """Medians, and their ratios to bare."""
-    bare_wall, bare_used = (statistics.median(column) for column in zip(*found["bare"], strict=True))
+    """Medians, and those of the ratios to bare in the same round with their 95 % intervals."""
     for name, values in found.items():
         wall, used = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"  {name:12} {1 / wall:7.0f} samples/s, {bare_wall / wall:.2f} of bare (best round "
-              f"{1 / min(wall for wall, _ in values):.0f});  {used * 1e6:5.0f} µs of processor time a sample, "
-              f"{bare_used / used:.2f} of bare")  # fmt: skip
+        ratios = [
+            median_interval([at_bare / taken for at_bare, taken in zip(a, b, strict=True)])
+            for a, b in zip(zip(*found["bare"], strict=True), zip(*values, strict=True), strict=True)
+        ]
+        by_wall, by_used = (f"{middle:.2f} ({low:.2f}–{high:.2f})" for low, middle, high in ratios)
+        print(f"  {name:12} {1 / wall:6.0f} samples/s, {by_wall} of bare;  "
+              f"{used * 1e6:5.0f} µs of processor time a sample, {by_used} of bare")  # fmt: skip
 
 
 def parts(pictures: Pictures, size: int, repeat: int) -> dict[str, float]:
@@ -233,7 +263,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 1])
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=["bare", "ours", "webdataset", "png"], help="with bare among them")
+    parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--least", type=int, default=0, help="only pictures with so many pixels on each side")
     args = parser.parse_args()
@@ -252,9 +283,10 @@ def main() -> None:
             contenders = {
                 "bare": bare(args.corpus, args.least, pictures, workers),
                 "ours": ours(pictures, workers, args.size),
-                "webdataset": plain_webdataset(urls, workers, args.size),
-                "png": png(folders[0], workers, args.size),
+                "webdataset": plain_webdataset(pictures, urls, workers, args.size),
+                "png": png(pictures, folders[0], workers, args.size),
             }
+            contenders = {name: work for name, work in contenders.items() if name in args.only}
             print(f"{workers} worker{'s' * (workers > 1)}")
             show_rounds(rounds(contenders, args.repeat))
     print("processor time a sample, one process")

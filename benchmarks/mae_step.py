@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import os
 import statistics
 import sys
@@ -31,6 +30,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from interval import median_interval
 from timm.layers.config import set_fused_attn
 from timm.models import vision_transformer
 from torch import Tensor, nn
@@ -117,14 +117,6 @@ def timed(step: Step, images: Tensor, noise: Tensor) -> tuple[float, float]:
     start = time.perf_counter()
     loss = step(images, noise)
     return loss, time.perf_counter() - start
-
-
-def median_interval(values: list[float]) -> tuple[float, float, float]:
-    """Median and its 95 % interval, by ranks (the binomial's normal approximation)."""
-    values, count = sorted(values), len(values)
-    reach = 0.98 * math.sqrt(count)
-    low, high = max(0, math.floor(count / 2 - reach)), min(count - 1, math.ceil(count / 2 + reach))
-    return values[low], statistics.median(values), values[high]
 
 
 def compare(name: str, params: ModelParams, args: argparse.Namespace) -> float:
