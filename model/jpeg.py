@@ -7,6 +7,7 @@ height in its header the decoder stops early, and the rows it gives are the same
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 import cv2
@@ -16,6 +17,10 @@ from openus.data import Pixels
 
 _FLAGS: Final = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
 _PADDING: Final = bytes(16)
+_SEGMENT: Final = struct.Struct(">BBH")
+"""0xFF, marker, length."""
+_FRAME: Final = struct.Struct(">HHB")
+"""Of a frame from its height on: height, width, components."""
 
 
 def decode(content: bytes, channels: int, rows: int | None = None) -> Pixels | None:
@@ -47,16 +52,16 @@ def _top(content: bytes, rows: int) -> bytes | None:
         return None
     at, frame = 2, 0
     # Segments up to the data. Markers of ITU-T T.81, table B.1: FFC0 baseline frame, FFDA start of the data.
-    while content[at : at + 1] == b"\xff" and at + 9 < len(content):
-        marker = content[at + 1]
-        if marker == 0xDA:
+    while at + 9 < len(content):
+        prefix, marker, length = _SEGMENT.unpack_from(content, at)
+        if prefix != 0xFF or marker == 0xDA:
             break
         if marker == 0xC0:
             frame = at
         elif marker == 0xDD or (0xC1 <= marker <= 0xCF and marker != 0xC4):
             return None  # restart markers within the data, or another kind of frame
-        at += 2 + int.from_bytes(content[at + 2 : at + 4])
-    height, components = int.from_bytes(content[frame + 5 : frame + 7]), content[frame + 9]
+        at += 2 + length
+    height, _, components = _FRAME.unpack_from(content, frame + 5)
     if not frame or components != 1 or not 0 < rows <= height - 8:
         return None
     view = memoryview(content)
