@@ -65,7 +65,7 @@ class PretrainDataset(Dataset[Batch]):
         self._random = SampleRandom(seed)
 
     def __len__(self) -> int:
-        return len(self.shards.pictures)
+        return len(self.shards)
 
     def __getitem__(self, index: Index) -> Batch:
         images, noise = self.batch([index])
@@ -84,7 +84,7 @@ class PretrainDataset(Dataset[Batch]):
 
     def fill(self, indices: list[Index], images: Pixels, noise: NDArray[np.float32]) -> None:
         """Write the samples of `indices` into memory of `room(len(indices))`."""
-        width, height = self.shards.pictures.width, self.shards.pictures.height
+        width, height = self.shards.width, self.shards.height
         words = np.stack([self._random.words(epoch, at, WORDS + self.patches) for _, epoch, at in indices])
         noise[:] = mask_noise(words[:, WORDS:])
         rows = [row for row, _, _ in indices]

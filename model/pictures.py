@@ -142,18 +142,24 @@ class Shards:
     """Random access to the pictures' bytes: one descriptor a shard and process, opened when first needed.
 
     Reads are positional (pread), so descriptors that a forked process inherits do no harm; a pickled copy opens its
-    own.
+    own. It has the columns that it needs and no more: each worker of a loader holds them.
     """
 
     def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
+        self.corpus = pictures.corpus
+        self.key, self.shard = pictures.key, pictures.shard
+        self.offset, self.size = pictures.offset, pictures.size
+        self.width, self.height = pictures.width, pictures.height
         self._open: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.key)
 
     def read(self, row: int) -> bytes:
         """The encoded bytes of a row. Raises CorpusError naming key and shard."""
-        name, size = self.pictures.shard[row], int(self.pictures.size[row])
+        name, size = self.shard[row], int(self.size[row])
         try:
-            content = os.pread(self._descriptor(name), size, int(self.pictures.offset[row]))
+            content = os.pread(self._descriptor(name), size, int(self.offset[row]))
         except OSError as error:
             raise self.fault(row, error.strerror or str(error)) from error
         if len(content) != size:
@@ -168,14 +174,14 @@ class Shards:
         picture = jpeg.decode(self.read(row), channels, rows)
         if picture is None:
             raise self.fault(row, "its bytes are no picture")
-        width, height = int(self.pictures.width[row]), int(self.pictures.height[row])
+        width, height = int(self.width[row]), int(self.height[row])
         if picture.shape[1] != width or len(picture) not in (height, rows):
             raise self.fault(row, f"it is {picture.shape[1]} × {len(picture)}, the manifest says {width} × {height}")
         return picture
 
     def fault(self, row: int, what: str) -> CorpusError:
         """The error that names a row's picture and shard."""
-        where = f"{self.pictures.key[row]} in {self.pictures.shard[row]}"
+        where = f"{self.key[row]} in {self.shard[row]}"
         return CorpusError(f"The picture {where} cannot be read: {what}.", "Run openus verify on the corpus.")
 
     def close(self) -> None:
@@ -187,11 +193,11 @@ class Shards:
         if name not in self._open:
             if len(self._open) >= OPEN_SHARDS:
                 os.close(self._open.pop(next(iter(self._open))))
-            self._open[name] = os.open(self.pictures.corpus / name, os.O_RDONLY | os.O_CLOEXEC)
+            self._open[name] = os.open(self.corpus / name, os.O_RDONLY | os.O_CLOEXEC)
         return self._open[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"pictures": self.pictures, "_open": {}}
+        return {**self.__dict__, "_open": {}}
 
     def __del__(self) -> None:
         self.close()

@@ -137,7 +137,7 @@ def _of_folder(name: str, params: EncoderParams, folder: Path, image_size: int) 
             "Leave the key out.",
         )
     new = params.folder is None
-    card = folder / "card.json"
+    sha256 = None if new else sha256_file(_weights_of(folder))
     return Encoder(
         name=name,
         architecture=architecture,
@@ -149,9 +149,24 @@ def _of_folder(name: str, params: EncoderParams, folder: Path, image_size: int) 
         timm_name=timm_name,
         arguments=_sized(probe, image_size, name),
         drops_paths=_knows(probe, "drop_path_rate"),
-        sha256=None if new else sha256_file(_weights_of(folder)),
-        card=json.loads(card.read_text(encoding="utf-8")) if card.exists() and not new else None,
+        sha256=sha256,
+        card=_card(folder, sha256) if sha256 else None,
     )
+
+
+def _card(folder: Path, sha256: str) -> dict[str, Any] | None:
+    """card.json of a folder, None without one: it tells what the weights have seen, so it must be that of these."""
+    if not (path := folder / "card.json").exists():
+        return None
+    whole = "Copy the encoder folder of the run whole; without card.json it is taken for a stranger's."
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told = card["weights"]["encoder"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path} is no card of ours: {_brief(error)}.", whole) from error
+    if told != sha256:
+        raise CorpusError(f"{path} tells of other weights than those beside it.", whole)
+    return card
 
 
 def _of_architecture(name: str, params: EncoderParams, architecture: str, image_size: int) -> Encoder:

@@ -34,7 +34,7 @@ Job = Callable[[], Pixels]
 
 @dataclass(frozen=True)
 class Images:
-    """How the pictures of a benchmark come to an encoder. Rows are numbers of `shards.pictures`."""
+    """How the pictures of a benchmark come to an encoder. Rows are numbers of `shards`."""
 
     shards: Shards
     encoder: Encoder

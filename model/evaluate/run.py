@@ -91,12 +91,11 @@ def evaluate(
     found = metrics.Predictions(
         rows.keys, splits.group_numbers(rows), rows.labels, probabilities, rows.classes, params.seeds
     )
-    names = [""] * len(rows.keys)
+    fold_of = np.full(len(rows.keys), "", object)
     for fold in plan.folds:
-        for i in fold.test:
-            names[i] = fold.name
-    tested = np.array([bool(name) for name in names])
-    found, kept = _only(found, tested), np.flatnonzero(tested)
+        fold_of[fold.test] = fold.name
+    kept = np.flatnonzero(fold_of != "")
+    found = _only(found, fold_of != "")
     summary = metrics.summarise(found, params.bootstrap, seed=0)
     result = {
         "benchmark": benchmark,
@@ -112,7 +111,8 @@ def evaluate(
         "params": _params(params, job.protocol, images),
         "notes": notes + _notes(rows, plan) + _undefined(summary, params.bootstrap),
     }
-    predictions.write(out / "predictions.parquet", found, [rows.groups[i] for i in kept], [names[i] for i in kept])
+    groups = [rows.groups[i] for i in kept]
+    predictions.write(out / "predictions.parquet", found, groups, fold_of[kept].tolist())
     write_text(out / "metrics.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return result
 

@@ -61,7 +61,8 @@ def write_folder(folder: Path, card: dict[str, Any] | None = None, size: int = 6
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
     if card is not None:
-        (folder / "card.json").write_text(json.dumps(card))
+        told = sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        (folder / "card.json").write_text(json.dumps({"weights": {"encoder": told}, **card}))
     return folder
 
 
@@ -211,7 +212,7 @@ def test_wrong_words_are_said(tmp_path: Path, folder: Path) -> None:
 def test_features_are_the_models_on_normalised_pictures_in_order(corpus: Path, folder: Path) -> None:
     encoder = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
     source = images(corpus, encoder)
-    rows = np.arange(len(source.shards.pictures))
+    rows = np.arange(len(source.shards))
     found = extract(source, rows, 0, lambda *_: None)
     assert found.shape == (30, 64) and found.dtype == np.float32
     model = encoder.build(0).eval()
@@ -494,6 +495,14 @@ def test_an_encoder_is_not_tested_on_what_it_was_trained_on(corpus: Path, tmp_pa
     assert caught.value.exit_code == 1 and not (tmp_path / "out").exists()
     control = evaluate(corpus, "bus-bra", "it", "knn", params(like=str(path)), tmp_path / "out")
     assert control["encoder"]["proven_absent"] is None
+
+
+@pytest.mark.parametrize("text", ['{"weights": {"encoder": "0"}}', "{}", "[]", "{"])
+def test_a_card_speaks_for_its_own_weights_only(corpus: Path, tmp_path: Path, text: str) -> None:
+    path = write_folder(tmp_path / "copied", card([], {}))
+    (path / "card.json").write_text(text)
+    with pytest.raises(CorpusError, match=r"card\.json"):
+        evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
 
 
 STRANGER = {"name": "usf-mae.pth", "sources": None}
