@@ -16,11 +16,13 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Any, Final
 
@@ -201,21 +203,22 @@ class Loader(DataLoader[Any]):
             batches: Any = super().__iter__()
         # Ended here in any case, and at exit too: multiprocessing would ask the workers once, by a SIGTERM that they
         # outlive, and wait for them for ever.
-        atexit.register(batches._shutdown_workers)
+        end = partial(_end, batches)
+        atexit.register(end)
         try:
             for found in batches:
                 if isinstance(found, Failure):
                     raise found.error
                 yield shared.at(found)
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
+            if not re.search(r"exited unexpectedly|is killed by signal", str(error)):
+                raise  # an error of ours in a worker, which torch raises anew
             raise OpenusError(
                 "A process that loads pictures died.", "Often it is memory: take fewer workers."
             ) from error
         finally:
-            batches._shutdown_workers()
-            atexit.unregister(batches._shutdown_workers)
+            end()
+            atexit.unregister(end)
 
 
 def loader(dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: bool = False) -> Loader:
@@ -260,17 +263,24 @@ def _unsignalled() -> Iterator[None]:
 def _settle_worker(_: int) -> None:
     """A worker ends with its parent, however that ends; being asked to stop is the parent's business.
 
-    It lives until the second SIGTERM. OpenCV works on one thread.
+    A scheduler and torchrun may each ask it by a SIGTERM. OpenCV works on one thread.
     """
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
     # Torch looks at the process that forked this one: the fork server, which itself ends only after its workers.
     threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGUSR1):
+    for number in (signal.SIGINT, *_ASKED):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)  # torch ends a stuck worker by SIGTERM, and asks twice
+
+
+def _end(batches: Any) -> None:
+    """Ends the workers of a pass. Torch asks a stuck one by SIGTERM, which it ignores; it must not write any more."""
+    batches._shutdown_workers()
+    for worker in batches._workers:
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
 
 
 def _end_after(parent: Any) -> None:

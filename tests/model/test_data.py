@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -438,8 +439,6 @@ def test_torch_draws_nothing_for_loading(pictures: Pictures, workers: int) -> No
 
 
 def test_a_worker_that_is_killed_is_one_sentence(pictures: Pictures) -> None:
-    import multiprocessing
-
     others = {child.pid for child in multiprocessing.active_children()}
     found = iter(loader(make_dataset(pictures), make_steps(pictures, total=10_000), workers=1))
     next(found)
@@ -495,6 +494,35 @@ def alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+class Stuck(PretrainDataset):
+    """Its first batches take longer than torch waits for a worker to end."""
+
+    def fill(self, indices: list[Any], images: Any, noise: Any) -> None:
+        if indices[0][1:] > (0, 3):
+            time.sleep(60)
+        super().fill(indices, images, noise)
+
+
+def test_a_stuck_worker_writes_no_more_once_its_pass_is_closed(pictures: Pictures) -> None:
+    others = {child.pid for child in multiprocessing.active_children()}
+    stuck = Stuck(pictures, AugmentParams(), size=32, channels=1, patches=16, seed=0)
+    found = iter(loader(stuck, make_steps(pictures), workers=1))
+    next(found)
+    found.close()
+    assert {child.pid for child in multiprocessing.active_children()} <= others
+
+
+class Broken(PretrainDataset):
+    def fill(self, indices: list[Any], images: Any, noise: Any) -> None:
+        raise RuntimeError("boom")
+
+
+def test_a_fault_of_the_program_is_not_told_as_a_lack_of_memory(pictures: Pictures) -> None:
+    broken = Broken(pictures, AugmentParams(), size=32, channels=1, patches=16, seed=0)
+    with pytest.raises(RuntimeError, match="boom"):
+        next(iter(loader(broken, make_steps(pictures), workers=1)))
 
 
 # ---- the documented alternative
