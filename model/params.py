@@ -133,7 +133,7 @@ class PretrainParams:
     seed: Seed = 0
     checkpoint_minutes: NotNegative = 10.0
     """0: after each step."""
-    reconstructions: Annotated[int, Ge(0)] = 8
+    reconstructions: Count = 8
     """Pictures in the panel of reconstructions; the same ones throughout."""
     reconstruct_epochs: Positive = 10.0
 

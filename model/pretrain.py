@@ -171,12 +171,17 @@ def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world:
     """Bring model, optimiser and random numbers to where an earlier process stopped; all processes read the file."""
     world.first(lambda: _open(run.out))
     state = checkpoint.load_state(run.out, run.id, replace)
+    reached = Progress(**state["progress"]) if state else Progress()
+    if world.any(reached.step != world.first(lambda: reached.step)):
+        raise UsageError(
+            f"The processes find different states in {run.out}.", "All of them need the same folder, on a shared disk."
+        )
     if state is None:
-        return Progress()
+        return reached
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["rng"])
-    return Progress(**state["progress"])
+    return reached
 
 
 def _save(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
@@ -233,11 +238,11 @@ def _train(
                 progress.history.append(line)
                 log(line)
             stop = world.any(asked())
+            if world.leads and (progress.step % panel_steps == 0 or last):
+                _draw(run, model, world)  # before the last state: with it a run counts as trained
             if world.leads and (stop or last or time.monotonic() - saved >= params.checkpoint_minutes * 60):
                 _save(run, model, optimiser, progress)
                 saved = time.monotonic()
-            if world.leads and (progress.step % panel_steps == 0 or last):
-                _draw(run, model, world)
             if stop and not last:
                 raise Stopped(
                     f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
@@ -313,13 +318,10 @@ def _loader(run: Run, start: int, world: World, patches: int) -> data.Loader:
 
 def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
     """The panel of reconstructions, of the same pictures and masks throughout: one of each source as far as they go."""
-    wanted = run.params.reconstructions
-    if not wanted:
-        return
     first = {source: row for row, source in reversed(list(enumerate(run.pictures.source)))}
     firsts = set(first.values())
     others = (row for row in range(len(run.pictures)) if row not in firsts)
-    rows = [*sorted(firsts), *others][:wanted]
+    rows = [*sorted(firsts), *others][: run.params.reconstructions]
     size, channels = run.params.model.image_size, run.params.model.channels
     shards = data.Shards(run.pictures)
     shown = [fit_square(shards.picture(row, channels), size, "pad") for row in rows]

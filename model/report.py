@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -38,6 +38,7 @@ PROTOCOLS = {"knn": "nearest neighbours", "linear": "linear probe", "finetune": 
 Cell = Mapping[str, Any]
 Cells = Mapping[tuple[str, str, str], Cell]
 """(benchmark, model, protocol) -> metrics.json."""
+AGAIN: Final = "Run what makes it first: `dvc repro`."
 
 
 def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
@@ -58,10 +59,11 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
         for protocol in params.protocols
         for model in params.models
     }
-    _check(found, card, params)
+    _check(found, card, params, run / "encoder")
     curves(run, out / "loss.png")
+    panel = _bytes(run / "reconstruction.png")
     with atomic(out / "reconstruction.png") as file:
-        file.write((run / "reconstruction.png").read_bytes())
+        file.write(panel)
     scores(found, params, out / "scores.png")
     tests = {benchmark: comparisons(cells / benchmark, params) for benchmark in params.benchmarks}
     write_text(out / "report.md", page(card, found, tests, params))
@@ -69,7 +71,7 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
     return out / "report.md"
 
 
-def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams) -> None:
+def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams, encoder: Path) -> None:
     """Raise CorpusError when a cell is of other parameters, of another corpus, or of another run's encoder."""
     again = "Evaluate again what is old: `dvc repro`, or `python -m model.evaluate`."
     wanted = json.loads(json.dumps(asdict(params)))
@@ -86,7 +88,7 @@ def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams) -> Non
                 raise CorpusError(f"The cell {name} was made with another {key} than the parameters say.", again)
         weights = cell["encoder"]["weights"]
         folder = params.encoders[model].folder
-        if folder and Path(folder).name == "encoder" and weights != card["weights"]["encoder"]:
+        if folder and Path(folder).resolve() == encoder.resolve() and weights != card["weights"]["encoder"]:
             raise CorpusError(f"The cell {name} is of another encoder than this run's.", again)
 
 
@@ -159,7 +161,8 @@ def _benchmark(benchmark: str, cells: Cells, tests: Sequence[Mapping[str, Any]],
         "official list parts is parted by patient (else by clip and look-alikes), training and validation anew for "
         "each seed and fold; choices are "
         "made on validation, each picture is tested once a seed, and predictions of all folds are pooled before "
-        f"scoring. Brackets: 95 % interval over {'groups' if unknown else 'patients'} ({params.bootstrap} resamples). "
+        "scoring, which biases AUROC where folds are calibrated unlike. "
+        f"Brackets: 95 % interval over {'groups' if unknown else 'patients'} ({params.bootstrap} resamples). "
         f"{_caution(data['groups'], unknown)}",
         "",
         *_table(rows, SHOWN),
@@ -247,11 +250,19 @@ def _metrics(cells: Cells) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    content = _bytes(path)
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} is not there or not whole.", "Run what makes it first: `dvc repro`.") from error
+        value: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise CorpusError(f"{path} is not whole.", AGAIN) from error
     return value
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path} is not there: {error.strerror or error}.", AGAIN) from error
 
 
 def _figure(path: Path, figure: Any) -> None:
@@ -290,7 +301,7 @@ def scores(cells: Cells, params: EvaluateParams, path: Path) -> None:
             for number, model in enumerate(params.models):
                 one = cells[benchmark, model, protocol]["metrics"]["auroc_macro"]
                 if one["value"] is not None:
-                    ends = [one["low"] or one["value"], one["high"] or one["value"]]
+                    ends = [one["value"] if end is None else end for end in (one["low"], one["high"])]
                     panel.plot(ends, [place, place], color=f"C{number}", linewidth=1.5)
                     panel.plot([one["value"]], [place], "o", color=f"C{number}")
                 names.append(f"{PROTOCOLS[protocol]}, {model}")

@@ -62,7 +62,8 @@ def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: st
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # the parameters name the encoder as a pipeline does
     run = tmp_path / "run"
     (run / "encoder").mkdir(parents=True)
     (run / "live/plots/metrics").mkdir(parents=True)
@@ -137,6 +138,19 @@ def test_a_cell_of_another_evaluation_is_refused(made: Path, where: tuple[str, .
     inner[where[-1]] = value
     file.write_text(json.dumps(content))
     with pytest.raises(CorpusError, match=said):
+        report.report(made / "run", made / "cells", PARAMS, made / "out")
+
+
+def test_an_encoder_of_another_run_may_be_compared(made: Path) -> None:
+    params = replace(PARAMS, encoders={**PARAMS.encoders, "good": EncoderParams(folder="other-run/encoder")})
+    file = made / "cells/bus-bra/good/knn/metrics.json"
+    file.write_text(file.read_text().replace("a" * 64, "b" * 64))
+    assert report.report(made / "run", made / "cells", params, made / "out").exists()
+
+
+def test_a_missing_panel_is_named(made: Path) -> None:
+    (made / "run/reconstruction.png").unlink()
+    with pytest.raises(CorpusError, match=r"run/reconstruction\.png is not there"):
         report.report(made / "run", made / "cells", PARAMS, made / "out")
 
 
