@@ -126,6 +126,23 @@ def test_a_killed_process_loses_nothing(train: Train, corpus: Path, gate: Path, 
     assert weights_of(train("killed", **long)) == weights_of(train("whole", **long))
 
 
+def test_processes_that_find_different_states_refuse(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """As on two machines whose folder is not shared: the state lies where the first process is."""
+    (tmp_path / "1").mkdir()
+    with pytest.raises(Stopped):
+        train("0/run", stop_after=2)
+    words = command(corpus, gate, tmp_path / "run")
+    words[words.index("--out") + 1] = "run"
+    shell = 'cd "$0/$RANK" && exec "$1" "${@:2}"'
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python",
+         "bash", "-c", shell, str(tmp_path), sys.executable, *words],
+        check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "The processes find different states in run" in done.stderr
+    assert not (tmp_path / "0/run/encoder").exists()
+
+
 def test_two_processes_compute_what_one_does(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
     """Two micro-batches a step, by one process after the other or by two at once: the same bits."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
