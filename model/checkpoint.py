@@ -1,6 +1,6 @@
 """What a run leaves behind: its state to go on from, its weights to use, and a card that says what went in.
 
-OUT/state.pt                  everything that the next step depends on; read without unpickling
+OUT/state.pt                  everything that the next step depends on; read by torch's restricted unpickler
 OUT/mae.safetensors           the whole autoencoder under facebook's key names
 OUT/encoder/                  config.json + model.safetensors, for timm.create_model("local-dir:OUT/encoder")
 OUT/encoder/card.json         corpus, gate, sources with their terms, parameters, what was measured

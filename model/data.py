@@ -48,15 +48,15 @@ Batch = tuple[Tensor, Tensor]
 
 PREFETCH: Final = 4
 """Batches that a worker is ahead."""
-SLOTS: Final = PREFETCH + 2
-"""Places for batches that a worker has: those ahead, the one being used, one to spare."""
+SLOTS: Final = PREFETCH + 1
+"""Places for batches that a worker has: those ahead, and the one being used."""
 
 
 class PretrainDataset(Dataset[Batch]):
     """Augmented pictures with mask noise: `dataset[row, epoch, position]` is (uint8 [C, S, S], float32 [L]).
 
     `patches` is L. Everything random comes from (seed, epoch, position). May be pickled, and used after a fork.
-    Raises CorpusError for a damaged picture, naming it.
+    Raises CorpusError for a picture that does not decode or has another size, naming it; `openus verify` finds more.
     """
 
     def __init__(
@@ -130,8 +130,15 @@ class _Shared(Dataset[Any]):
     def __init__(self, dataset: PretrainDataset, workers: int, count: int) -> None:
         self.dataset = dataset
         self.images, self.noise = dataset.room(workers, SLOTS, count)
-        for memory in (self.images, self.noise):
-            memory.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types here
+        try:
+            for memory in (self.images, self.noise):
+                memory.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types here
+        except RuntimeError as error:
+            needed = (self.images.nbytes + self.noise.nbytes) >> 20
+            raise OpenusError(
+                f"Loading with {workers} workers takes {needed} MiB of shared memory (/dev/shm), which is not there.",
+                "Give more (docker run --shm-size), or take fewer workers or a smaller micro_batch.",
+            ) from error
         self._slot = 0
 
     def __getitems__(self, indices: list[Index]) -> Place | Failure:
@@ -226,7 +233,7 @@ def loader(dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: 
 
     The same bytes for any number of workers. A batch is valid until the next is asked for: clone what is to be kept.
     `pin_memory`: new page-locked memory for each batch, which a GPU copies from while it computes. Iterating raises
-    CorpusError for a damaged picture.
+    CorpusError for a picture that does not decode, and OpenusError when shared memory is too small.
     """
     return Loader(dataset, steps, workers=workers, pin_memory=pin_memory)
 

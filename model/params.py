@@ -151,7 +151,7 @@ class EncoderParams:
     architecture: str | None = None
     """A model of timm: resnet50, vgg19, vit_base_patch16_224 …; new weights unless `weights` names a file."""
     weights: str | None = None
-    """File for `architecture`: safetensors, or a .pth that torch opens without unpickling."""
+    """File for `architecture`: safetensors, or a .pth that torch's restricted unpickler opens (`weights_only`)."""
     channels: Literal[1, 3] | None = None
     """None: as the folder says, 3 for an architecture."""
     mean: tuple[float, ...] | None = None

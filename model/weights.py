@@ -1,4 +1,4 @@
-"""State dicts of others into a masked autoencoder of ours, and ours into timm's; nothing is unpickled.
+"""State dicts of others into a masked autoencoder of ours, and ours into timm's; no pickle is run.
 
 Read are facebook's MAE files (whole or encoder alone), those of who built on its code (USF-MAE), timm's ViTs and ours.
 Weights that saw pictures normalised in another way, or with another number of channels, are folded, so that the encoder

@@ -525,6 +525,15 @@ def test_a_fault_of_the_program_is_not_told_as_a_lack_of_memory(pictures: Pictur
         next(iter(loader(broken, make_steps(pictures), workers=1)))
 
 
+def test_too_little_shared_memory_is_one_sentence(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> None:
+        raise RuntimeError("unable to resize file </torch_1> to the right size: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(OpenusError, match="MiB of shared memory"):
+        loader(make_dataset(pictures), make_steps(pictures), workers=1)
+
+
 # ---- the documented alternative
 
 
