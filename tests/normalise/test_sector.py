@@ -58,7 +58,8 @@ def test_convex_field_amid_a_screen(x: int, inner: int, depth: int, angle: float
     screens.write(pixels, "C5-1 11cm", (5, 20))
     screens.write(pixels, "FROZEN", (700, 580))
     geometry = fit([pixels], PARAMS)
-    assert_holds(geometry.crop, mask, generous=16)
+    # A shallow field wider than 82 degrees has so deep a hollow at its top that no edge shows there: all above is kept.
+    assert_holds(geometry.crop, mask, generous=16 if angle < 0.72 else 100)
     assert geometry.sector_kind == "convex"
 
 
