@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGING_VERSION = 1
+STAGING_VERSION = 2
 """Raised whenever decode, normalise, fingerprint or select give other results for the same parameters."""
 
 STAGED: tuple[tuple[str, str, str], ...] = (

@@ -50,20 +50,9 @@ def test_linear_field_amid_a_screen(left: int, top: int, width: int, height: int
 @settings(max_examples=60, deadline=None)
 @given(
     x=st.integers(330, 470), inner=st.integers(90, 130), depth=st.integers(320, 380),
-    angle=st.floats(0.5, 0.72), seed=st.integers(0, 999),
+    angle=st.floats(0.5, 0.75), seed=st.integers(0, 999),
 )  # fmt: skip
 def test_convex_field_amid_a_screen(x: int, inner: int, depth: int, angle: float, seed: int) -> None:
-    fits_a_convex_field(x, inner, depth, angle, seed)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="the hollow at the top of a wide shallow field hides its edge: all above is kept"
-)
-def test_convex_field_wider_than_82_degrees_and_shallow() -> None:
-    fits_a_convex_field(400, inner=130, depth=320, angle=0.75, seed=0)
-
-
-def fits_a_convex_field(x: int, inner: int, depth: int, angle: float, seed: int) -> None:
     mask = screens.sector(600, 800, (x, 60 - inner // 2), (inner, inner + depth), angle)
     pixels = screens.screen(mask, seed)
     screens.write(pixels, "C5-1 11cm", (5, 20))
