@@ -9,7 +9,8 @@ import statistics
 def median_interval(values: list[float]) -> tuple[float, float, float]:
     """(low, median, high): median and its 95 % interval by ranks, the binomial's normal approximation.
 
-    Conover, Practical Nonparametric Statistics, 3rd edition, section 3.2.
+    Conover, Practical Nonparametric Statistics, 3rd edition, section 3.2. Of fewer than six values it is
+    their range, and less sure than that.
     """
     values, count = sorted(values), len(values)
     reach = 0.98 * math.sqrt(count)  # 1.96 deviations of a binomial of one half

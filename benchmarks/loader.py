@@ -7,7 +7,8 @@
     webdataset   a pipeline over the same pictures: shuffle(1000), cv2.imdecode, the same augmentation, batched
     png          a torch DataLoader over a folder of the same pictures as PNG: cv2.imread, the same augmentation
 
-All on the same number of processes, which are started and warm before the clock runs. Rounds are interleaved, so that
+All on the same number of processes, which run before the clock does; but the peers' pipelines fill anew in each pass
+(some 4 % of theirs). Rounds are interleaved, so that
 what else the machine does meets all alike; medians over the rounds count, of the rates and of the ratios to bare in the
 same round. Processor time is that of all processes together: what a sample costs, also on a machine that others use.
 """

@@ -136,7 +136,7 @@ class _Shared(Dataset[Any]):
         except RuntimeError as error:
             needed = (self.images.nbytes + self.noise.nbytes) >> 20
             raise OpenusError(
-                f"Loading with {workers} workers takes {needed} MiB of shared memory (/dev/shm), which is not there.",
+                f"Loading with {workers} workers takes {needed} MiB of shared memory (/dev/shm), which could not be had: {error}.",
                 "Give more (docker run --shm-size), or take fewer workers or a smaller micro_batch.",
             ) from error
         self._slot = 0
@@ -164,7 +164,7 @@ class Loader(DataLoader[Any]):
 
     A batch is valid until the next is asked for: then its memory may be written again.
 
-    Workers come from a fork server where the system has one: a plain fork hangs once OpenCV has used its threads, and
+    Workers come from a fork server (Linux and macOS): a plain fork hangs once OpenCV has used its threads, and
     copies locks and a CUDA context. Torch's own random state is not touched.
     """
 
@@ -240,8 +240,6 @@ def loader(dataset: PretrainDataset, steps: Steps, *, workers: int, pin_memory: 
 
 def _context() -> Any:
     """How workers are started."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # imported once, not by each worker
     return context

@@ -172,11 +172,11 @@ def test_a_signal_stops_after_the_step_and_the_state_is_saved(corpus: Path, gate
     assert (tmp_path / "run/state.pt").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGUSR1,), (signal.SIGTERM, signal.SIGTERM)])
 def test_a_signal_to_the_whole_job_is_survived_by_the_loaders(
-    corpus: Path, gate: Path, tmp_path: Path, number: signal.Signals
+    corpus: Path, gate: Path, tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    """As SLURM sends it: to every process. A step of many micro-batches is done before the state is saved."""
+    """As SLURM sends it, to every process, and torchrun again. A step of many micro-batches is done, then saved."""
     changed = {"epochs": 500.0, "batch": 96, "micro_batch": 2, "workers": 2, "checkpoint_minutes": 60}
     words = [sys.executable, *command(corpus, gate, tmp_path / "run", **changed)]
     with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -184,7 +184,9 @@ def test_a_signal_to_the_whole_job_is_survived_by_the_loaders(
         for line in process.stderr:
             if line.startswith("step "):
                 break
-        os.killpg(process.pid, number)
+        for number in numbers:
+            os.killpg(process.pid, number)
+            time.sleep(0.3)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert "the state is saved" in rest and "Traceback" not in rest
@@ -206,6 +208,20 @@ def test_a_damaged_state_is_told_of(train: Train, tmp_path: Path) -> None:
     state.write_bytes(state.read_bytes()[:-500])
     with pytest.raises(CorpusError, match=r"state\.pt cannot be read"):
         train("run")
+
+
+def test_a_run_killed_at_its_last_state_has_its_panel(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next start has no step left to draw one at."""
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("model.pretrain._save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train("run", checkpoint_minutes=60)
+    assert (tmp_path / "run/reconstruction.png").exists()
 
 
 # --- what it refuses
