@@ -136,7 +136,7 @@ class _Shared(Dataset[Any]):
         except RuntimeError as error:
             needed = (self.images.nbytes + self.noise.nbytes) >> 20
             raise OpenusError(
-                f"Loading with {workers} workers takes {needed} MiB of shared memory (/dev/shm), which could not be had: {error}.",
+                f"Loading with {workers} workers takes {needed} MiB of shared memory (/dev/shm): {error}.",
                 "Give more (docker run --shm-size), or take fewer workers or a smaller micro_batch.",
             ) from error
         self._slot = 0

@@ -48,8 +48,8 @@ ATTACHED = 0.15
 """Share of it that may lie outside that line: marks that touch the field."""
 LONG = 0.05
 SOLID, SOLID_FAINT, SOLID_HOLLOW = 0.92, 0.95, 0.4
-"""The outermost tenth of an arc or a tip is at least LONG of the side's length and fills SOLID of its convex hull. The hollow at
-the top of a convex field 86 degrees wide leaves 0.44 of it."""
+"""The outermost tenth of an arc or a tip is at least LONG of the side's length and fills SOLID of its convex hull.
+The hollow at the top of a convex field 86 degrees wide leaves 0.44 of it."""
 OUTSIDE = 0.4
 CONTRAST, CONTRAST_LINE, CONTRAST_FAINT = 0.7, 0.4, 0.9
 """Echo two pixels outside an edge is at most OUTSIDE of that right inside it, and this at least CONTRAST of what is
