@@ -33,7 +33,7 @@ from model.optimise import learning_rate, optimiser_of
 from model.order import Steps, quotas
 from model.params import PretrainParams, pretrain_params
 from model.start import init_file, start
-from model.world import World, join, told_to_stop
+from model.world import World, ignore_stops, join, told_to_stop
 from openus import manifest
 from openus.cli import Command
 from openus.errors import CorpusError, OpenusError, UsageError
@@ -379,7 +379,11 @@ PATH = click.Path(path_type=Path)
 def main(corpus: Path, gate: Path, params_file: Path, out: Path, device: str | None, debug: bool) -> None:
     """Pre-train a masked autoencoder on the kept pretrain pictures of a corpus; under torchrun in many processes."""
     with join(device) as world:
-        folder = pretrain(corpus, gate, pretrain_params(params_file), out, world)
+        try:
+            folder = pretrain(corpus, gate, pretrain_params(params_file), out, world)
+        except Stopped:
+            ignore_stops()
+            raise
     if world.leads:
         click.echo(f"encoder  {folder}")
 

@@ -87,15 +87,24 @@ def join(device: str | None = None) -> Iterator[World]:
         dist.destroy_process_group()
 
 
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
 @contextlib.contextmanager
 def told_to_stop() -> Iterator[Callable[[], bool]]:
     """A question whether SIGTERM, SIGINT or SIGUSR1 has come (SLURM sends the first, or the last when asked to)."""
     came: list[int] = []
     before = {}
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in _STOPS:
         before[number] = signal.signal(number, lambda signum, frame: came.append(signum))
     try:
         yield lambda: bool(came)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignore_stops() -> None:
+    """For a process that is ending: a scheduler and torchrun may each tell it, and its exit code is to be its own."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
