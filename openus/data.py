@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Role = Literal["pretrain", "held-out"]
+Turn = Literal["rotate-180", "flip-top-bottom", "flip-left-right"]
+LayoutEvidence = Literal["real files", "published tables", "public code", "description"]
 Pixels = NDArray[np.uint8]
 
 
@@ -48,12 +50,14 @@ class Licence:
     """The terms of a source, or of one item that is stricter than its source.
 
     `name` is an SPDX identifier where there is one, else the source's own words, None where it states nothing.
-    The two permissions are True, False, or None for unknown.
+    The permissions are True, False, or None for unknown.
     """
 
     name: str | None = None
     commercial_use: bool | None = None
     redistribution: bool | None = None
+    derivatives: bool | None = None
+    """Whether derived works may be made and passed on (CC: no ND clause)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,25 @@ class Card:
     citation: str = ""
     notes: tuple[str, ...] = ()
     """What a user of the source should know: leaks, duplicates, label caveats."""
+    layout: LayoutEvidence | None = None
+    """The best that the layout was read from: real files, the publisher's own tables or file lists, public code that
+    reads it, or a description."""
+    unverified: tuple[str, ...] = ()
+    """What of this card rests on one weak place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is to be read where its bytes do not say so. The default reads it as it lies."""
+
+    turn: Turn | None = None
+    """What brings every decoded picture upright, named as PIL's `Transpose`."""
+    axes: tuple[int, int, int] = (0, 1, 2)
+    """Of a volume: which axes of the file (0 runs fastest) are a picture's columns, its rows, and the slices."""
+    frames: tuple[int, ...] | None = None
+    """Which frames of the file belong to the item, in their order; None for all."""
+    dataset: str | None = None
+    """Of an HDF5 file: the data set that holds the pictures, (frames, rows, columns[, 3])."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +136,7 @@ class Item:
     """Only where it differs from the card's."""
     masks: tuple[str, ...] = ()
     """Paths of the masks that belong to this item, relative to the source's folder."""
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,28 @@ def read_xlsx(path: Path | None, key: str) -> dict[str, Row]:
     return _by_key(([_text(cell) for cell in row] for row in cells), key)
 
 
+def read_hdf5(path: Path | None, *names: str) -> list[tuple[str, ...]]:
+    """Rows of the one-dimensional data sets `names` of an HDF5 file, as text, side by side: its index, not its pixels.
+
+    Empty where the file is missing, damaged, or lacks one of them.
+    """
+    if path is None:
+        return []
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            columns = [[_word(cell) for cell in file[name][...].ravel().tolist()] for name in names]
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        _log.warning("%s is not read: %s.", path.name, error)
+        return []
+    return list(zip(*columns, strict=False))
+
+
+def _word(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else _text(cell)
+
+
 def number(text: str | None) -> float | None:
     """A positive finite number, None for anything else.
 

@@ -43,11 +43,11 @@ def listed(slug: str, root: Path) -> list[Item]:
 def expected(layout: Layout, top: str, without: tuple[str, ...] = ()) -> list[Item]:
     """The items that a layout declares, below the folders `top`, with the fields `without` empty."""
     items = []
-    for path, fields in layout.images.items():
+    for path, fields in layout.items():
         known = {name: value for name, value in fields.items() if name not in (*without, "masks")}
         masks = tuple(top + mask for mask in fields.get("masks", ()))
         items.append(Item(path=top + path, masks=masks, **known))
-    return sorted(items, key=lambda item: item.path)
+    return sorted(items, key=lambda item: (item.path, item.id))
 
 
 def test_each_source_has_a_layout_and_each_layout_a_source() -> None:
@@ -88,7 +88,8 @@ def test_items_are_exactly_the_declared_ones(slug: str, top: str, tmp_path: Path
     layout = LAYOUTS[slug]
     layout.build(tmp_path, top)
     found = listed(slug, tmp_path)
-    assert found == expected(layout, top)
+    assert sorted(found, key=lambda item: (item.path, item.id)) == expected(layout, top)
+    assert [item.path for item in found] == sorted(item.path for item in found)
     assert len({item.id for item in found}) == len(found)
 
 
@@ -106,7 +107,8 @@ def test_a_top_folder_changes_no_id(slug: str, tmp_path: Path) -> None:
 def test_a_missing_table_loses_no_image(slug: str, tmp_path: Path) -> None:
     layout = LAYOUTS[slug]
     layout.build(tmp_path, tables=False)
-    blank = [dataclasses.replace(item, licence=None, patient=None) for item in listed(slug, tmp_path)]
+    found = sorted(listed(slug, tmp_path), key=lambda item: (item.path, item.id))
+    blank = [dataclasses.replace(item, licence=None, patient=None) for item in found]
     wanted = [dataclasses.replace(i, licence=None, patient=None) for i in expected(layout, "", layout.from_tables)]
     assert blank == wanted
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pkgutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,12 @@ _SIGNATURES = {
     ".avi": b"RIFF\0\0\0\0AVI ",
     ".mpeg": b"\0\0\x01\xba",
     ".rar": b"Rar!\x1a\x07\x01\0",
+    ".bmp": b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x08\0\0\0\x08\0\0\0",
+    ".tif": b"II*\0\x08\0\0\0",
+    ".webm": b"\x1a\x45\xdf\xa3",
+    ".mha": b"ObjectType = Image\nNDims = 3\nDimSize = 8 8 3\n",
+    ".gz": gzip.compress(bytes(344) + b"n+1\0", mtime=0),
+    ".nii": bytes(344) + b"n+1\0",
 }
 """First bytes by suffix: enough to be recognised, too few to hold a pixel."""
 
@@ -32,8 +39,8 @@ _SIGNATURES = {
 class Layout:
     """What lies on a disk and what a source must make of it."""
 
-    images: Mapping[str, Mapping[str, Any]]
-    """Path -> fields of its Item; what is not named must be empty. `id` always stands here."""
+    images: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
+    """Path -> fields of its Item, or of each of its Items; what is not named must be empty. `id` always stands here."""
     decoys: Mapping[str, str] = field(default_factory=dict)
     """Path of what must not be taken -> the rule that names why."""
     tables: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -45,11 +52,29 @@ class Layout:
     top_folders: tuple[str, ...] = TOP_FOLDERS
     real: tuple[int, int] = (0, 0)
     """(images, patients) among the real files."""
+    full: tuple[int | None, int | None] = (None, None)
+    """(items, patients) of the whole download; None where it is not published."""
+    archives: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """How the publisher packs it: path of an archive -> the paths it holds begin with one of these. The longest
+    beginning counts; what no archive holds is a download of its own. An archive may lie in another."""
+    content: Mapping[str, bytes | Callable[[str], bytes]] = field(default_factory=dict)
+    """Path -> its bytes, or what makes them of the path, where the suffix does not tell what the file holds."""
+
+    def items(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """(path, fields) of every item."""
+        for path, fields in self.images.items():
+            for one in [fields] if isinstance(fields, Mapping) else fields:
+                yield path, one
+
+    def bytes_of(self, path: str) -> bytes:
+        """What the source cannot do without to list its items; else nothing, and first bytes are written."""
+        made = self.content.get(path, b"")
+        return made if isinstance(made, bytes) else made(path)
 
     def build(self, root: Path, top: str = "", tables: bool = True) -> None:
         """Write it below `root`, under the folders `top`."""
         for path in [*self.images, *self.decoys]:
-            write(root / top / path, b"")
+            write(root / top / path, self.bytes_of(path))
         for path, content in self.tables.items() if tables else ():
             write(root / ("" if self.separate_tables else top) / path, content)
 
