@@ -105,8 +105,13 @@ class Reading:
     """Of a volume: which axes of the file (0 runs fastest) are a picture's columns, its rows, and the slices."""
     frames: tuple[int, ...] | None = None
     """Which frames of the file belong to the item, in their order; None for all."""
+    clip: bool = False
+    """Of a volume: its slices are the frames of a clip, in one geometry, and no stack through a body."""
     dataset: str | None = None
     """Of an HDF5 file: the data set that holds the pictures, (frames, rows, columns[, 3])."""
+
+
+AS_IT_LIES = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class Item:
     """Only where it differs from the card's."""
     masks: tuple[str, ...] = ()
     """Paths of the masks that belong to this item, relative to the source's folder."""
-    reading: Reading = Reading()
+    reading: Reading = AS_IT_LIES
 
 
 @dataclass(frozen=True, slots=True)

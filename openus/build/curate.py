@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from openus import manifest, media, params, sources
 from openus.build.identity import DEFAULT, Salt, ids, is_own, same_name
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
-from openus.data import Item, Licence, Role
+from openus.data import AS_IT_LIES, Item, Licence, Reading, Role
 from openus.engine import Run
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
@@ -80,9 +80,9 @@ def curate(
     stats = Curated(slug, salt=salt.fingerprint if is_own(slug) else "", params_digest=digest)
     segments = Segments(staging / slug)
     segments.clean()
-    rows, ignored = _listing(source, root, salt)
+    rows, readings, ignored = _listing(source, root, salt)
     stats.files_ignored = dict(sorted(ignored.items()))
-    tasks = _open_tasks(rows, template, segments.units(), _previous(staging / slug), stats)
+    tasks = _open_tasks(rows, readings, template, segments.units(), _previous(staging / slug), stats)
     try:
         for (number, _), result in run(_work, tasks, timeout_s=settings.decode.timeout_s):
             _settle(rows[number], result, segments, stats)
@@ -106,6 +106,7 @@ def curate(
 
 def _open_tasks(
     rows: list[dict[str, Any]],
+    readings: Mapping[tuple[str, str | None], Reading],
     template: Task,
     staged: dict[str, list[str]],
     before: dict[tuple[str, str | None, int, int], str],
@@ -116,14 +117,18 @@ def _open_tasks(
         if row["stage"] is not None:
             continue
         path, member = row["path"], row["member"]
+        reading = readings[path, member]
+        digest = template.params_digest  # as it always was where the file is read as it lies
+        digest = digest if reading == AS_IT_LIES else params.digest(digest, reading)
         found = staged.get(file_part(unit_key(path, member, "", "")), [])
         known = before.get((path, member, row["raw_size"], row["raw_mtime_ns"]))
-        unit = unit_key(path, member, known, template.params_digest) if known is not None else None
+        unit = unit_key(path, member, known, digest) if known is not None else None
         if unit in found:
             row["unit"], row["raw_sha256"] = unit, known
             stats.reused_files += 1
         else:
-            yield number, replace(template, path=path, member=member, staged=tuple(found))
+            what = {"path": path, "member": member, "reading": reading, "params_digest": digest}
+            yield number, replace(template, staged=tuple(found), **what)
 
 
 def _work(numbered: tuple[int, Task]) -> Done:
@@ -147,8 +152,10 @@ def _settle(row: dict[str, Any], result: Done | BaseException, segments: Segment
         stats.reused_files += 1
 
 
-def _listing(source: Source, root: Path, salt: Salt) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """One row per item and per folder that could not be listed; and the ignored files by rule."""
+def _listing(
+    source: Source, root: Path, salt: Salt
+) -> tuple[list[dict[str, Any]], dict[tuple[str, str | None], Reading], Counter[str]]:
+    """One row per item and per folder that could not be listed; how each (path, member) is read; ignored by rule."""
     paths, unlisted = walk(root)
     items: dict[tuple[str, str | None], Item] = {}
     taken: set[str] = set()
@@ -183,7 +190,7 @@ def _listing(source: Source, root: Path, salt: Salt) -> tuple[list[dict[str, Any
             "%s: %d pictures or clips lie where the data set's own layout has none; they are left out.",
             source.card.slug, ignored["unlisted medium"],
         )  # fmt: skip
-    return rows, ignored
+    return rows, {place: item.reading for place, item in items.items()}, ignored
 
 
 def _rule(source: Source, root: Path, path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from openus import anatomy, media, normalise
 from openus.build.identity import Salt, header_ids
 from openus.build.staging import unit_key
-from openus.data import Frame, Header
+from openus.data import AS_IT_LIES, Frame, Header, Reading
 from openus.dedup import fingerprint
 from openus.dedup.select import Selector
 from openus.errors import FileError, UnreadableFile
@@ -30,6 +30,7 @@ class Task:
     salt: Salt
     every_frame: bool
     """Encode all frames of a clip, also those that selection would drop (held-out sources)."""
+    reading: Reading = AS_IT_LIES
     staged: tuple[str, ...] = ()
     """Units of this file that staging holds already."""
 
@@ -70,7 +71,8 @@ def _fill(result: Done, path: Path, task: Task) -> None:
     selector = Selector(task.params.select)
     header, named = Header(), _header_columns(Header(), task.salt)
     try:
-        for position, (frame, normalised) in enumerate(pictures(path, task.params.decode, task.params.normalise)):
+        decoded = pictures(path, task.params.decode, task.params.normalise, task.reading)
+        for position, (frame, normalised) in enumerate(decoded):
             if frame.header != header:
                 header, named = frame.header, _header_columns(frame.header, task.salt)
             row = _row(result, position, frame, normalised, medium) | named
@@ -88,9 +90,9 @@ def _fill(result: Done, path: Path, task: Task) -> None:
     except (OSError, MemoryError):
         raise
     except FileError as error:
-        _reject(result, type(error).__name__, str(error))
+        _reject(result, task, type(error).__name__, str(error))
     except Exception as error:  # a library's own surprise must cost this file alone, and show
-        _reject(result, type(error).__name__, f"{path.name}: {error or 'no reason given'}.")
+        _reject(result, task, type(error).__name__, f"{path.name}: {error or 'no reason given'}.")
     verdicts = selector.finish()
     for position, verdict in verdicts.items():
         result.rows[position] |= {"selection": verdict.choice, "repeats": verdict.repeats}
@@ -142,11 +144,13 @@ def _row(result: Done, position: int, frame: Frame, normalised: Frame, medium: s
     }
 
 
-def _reject(result: Done, error: str, message: str) -> None:
+def _reject(result: Done, task: Task, error: str, message: str) -> None:
     """Add the row that says what did not come; its frame_index is the first missing one, null when none came."""
     message = printable(message)
+    missing: int | None = len(result.rows) or None
+    if missing is not None and task.reading.frames is not None:
+        missing = task.reading.frames[missing] if missing < len(task.reading.frames) else None
     result.rows.append(
-        {"unit": result.unit, "frame_index": len(result.rows) or None, "stage": "decode"}
-        | {"error": error, "message": message}
+        {"unit": result.unit, "frame_index": missing, "stage": "decode"} | {"error": error, "message": message}
     )
     result.pictures.append(None)

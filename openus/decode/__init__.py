@@ -7,9 +7,12 @@ as the source shows it, and raises nothing but the `FileError`s of `openus.error
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from openus.data import Frame
+import numpy as np
+
+from openus.data import AS_IT_LIES, Frame, Pixels, Reading, Turn
 from openus.errors import DecodeError, FileError, NotUltrasound, UnsupportedMedium
 from openus.media import FAMILY, head, sniff_bytes, suffix_format
 from openus.params import DecodeParams
@@ -19,10 +22,11 @@ __all__ = ["frames", "versions"]
 MESSAGE_CHARACTERS = 400
 
 
-def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
+def frames(path: Path, params: DecodeParams, reading: Reading = AS_IT_LIES) -> Iterator[Frame]:
     """The pictures of one file in their order, streamed.
 
     The format is what the first bytes say; the suffix is not believed. A still yields one frame with index None.
+    `reading` is what the source knows of the file; its `frames`, `axes` and `dataset` count for volumes and HDF5 alone.
 
     Raises:
         UnreadableFile: the operating system would not give the bytes.
@@ -39,7 +43,8 @@ def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
         claim = f"pretends to be {pretended} but its first bytes are not" if pretended else "is no known medium"
         raise UnsupportedMedium(f"{path.name} {claim}.", "Check that it was downloaded whole and is what it says.")
     try:
-        yield from _dispatch(path, kind, params)
+        for frame in _dispatch(path, kind, params, reading):
+            yield replace(frame, pixels=_upright(frame.pixels, reading.turn)) if reading.turn else frame
     except FileError as error:
         if (plain := _plain(error.message)) != error.message:
             raise type(error)(plain, error.hint) from error
@@ -59,7 +64,13 @@ def _plain(message: str) -> str:
     return line if len(line) <= MESSAGE_CHARACTERS else line[:MESSAGE_CHARACTERS] + " …"
 
 
-def _dispatch(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+def _upright(pixels: Pixels, turn: Turn) -> Pixels:
+    rows = slice(None, None, None if turn == "flip-left-right" else -1)
+    columns = slice(None, None, None if turn == "flip-top-bottom" else -1)
+    return np.ascontiguousarray(pixels[rows, columns])
+
+
+def _dispatch(path: Path, kind: str, params: DecodeParams, reading: Reading) -> Iterator[Frame]:
     """The frames of a file whose format is known. Imports only the decoder that is needed."""
     family = FAMILY.get(kind)
     if kind == "dicomdir":
@@ -75,11 +86,15 @@ def _dispatch(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
     if family == "volume":
         from openus.decode import volume
 
-        return volume.frames(path, kind, params)
+        return volume.frames(path, kind, params, reading)
     if family == "video":
         from openus.decode import video
 
         return video.frames(path, kind, params)
+    if kind == "hdf5" and reading.dataset is not None:
+        from openus.decode import array
+
+        return array.frames(path, params, reading.dataset, reading.frames)
     raise UnsupportedMedium(
         f"{path.name} is {kind}: its members have no common layout.", "Write an adapter that names the members."
     )
@@ -92,8 +107,8 @@ def versions() -> dict[str, str]:
     import av
 
     names = (
-        "numpy", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls",
-        "nibabel", "av",
+        "numpy", "h5py", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg-openjpeg", "pylibjpeg-rle",
+        "pyjpegls", "nibabel", "av",
     )  # fmt: skip
     found = {name: metadata.version(name) for name in names}
     libav = {name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())}

@@ -4,7 +4,8 @@ Axes: the first axis of the file is the picture's columns, the second its rows, 
 are slices in the file's order. So a sequence's frames come upright as SimpleITK's array [k] shows them, and as
 nibabel's data[:, :, k].T; the first row stored is row 0. Only Plus toolkit's UltrasoundImageOrientation turns pictures:
 into MF, columns towards the marked side of the probe and rows away from it, which Plus itself takes as standard.
-NIfTI affines turn nothing: ultrasound sets fill them with anything.
+NIfTI affines turn nothing: ultrasound sets fill them with anything. A source that knows better says so in `Reading`:
+other axes (the whole volume is then held in memory), or which slices are wanted (the others are passed over).
 
 A first pass surveys the values, in bounded memory: label maps (2 to 8 values), radio-frequency data (oscillating
 around zero) and the one range that becomes 0 to 255 are facts of the whole file. It stops early for 8-bit values.
@@ -14,15 +15,15 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openus.data import Frame, Pixels
+from openus.data import Frame, Pixels, Reading
 from openus.decode import volume_header
 from openus.decode.pixels import LABEL_COLOURS, collapse, finite_range, over_black, to_uint8, value_range
 from openus.decode.volume_header import Volume
@@ -33,6 +34,10 @@ SMALLEST = 8
 """Rows or columns; fewer are no picture: tracker sequences hold 1 x 1."""
 EQUAL_PLANES = 0.9
 """Share of the pixels that three slices have equal, where any is not 0, when they are planes of one picture."""
+CHANNELS = 4
+"""Values a pixel, at most; more are frames."""
+MOST_BYTES = 1 << 31
+"""Of a volume that is held in memory, to be sliced along another axis than its slowest."""
 _CHUNK, _SOURCE = 1 << 20, 1 << 16
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
@@ -41,30 +46,48 @@ class LostError(Exception):
     """The values end, or go bad, before they should; says how many slices came."""
 
 
-def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
+def frames(path: Path, kind: str, params: DecodeParams, reading: Reading) -> Iterator[Frame]:
     """The slices or frames of a volume, indexed; index None for a single one.
 
     Raises NotUltrasound for label maps, radio-frequency data and tracker sequences, UnsupportedMedium for rare
     encodings, DecodeError for broken, oversized or cut files (after the slices before the cut).
     """
     volume = volume_header.read(path, kind)
-    _check_bounds(path, volume, params)
+    seen = _along(path, volume, reading.axes)
+    _check_bounds(path, seen, params)
     low, high = _examined(path, volume)
-    pictures, count = _count(volume), 0
+    pictures = _count(seen)
+    wanted = range(pictures) if reading.frames is None else sorted(set(reading.frames))
+    count = 0
     try:
-        for values in _pictures(volume):
+        for index, values in _pictures(volume, reading.axes, wanted):
             pixels = _turned(_colour(to_uint8(values, low, high)), volume.orientation)
             still = pictures == 1 or (pictures == 3 and values.ndim == 3)
-            yield Frame(pixels, None if still else count, _spacing(volume))
+            yield Frame(pixels, None if still else index, _spacing(seen))
             count += 1
+        if reading.frames is not None and count < len(wanted):
+            raise LostError(f"the file has {pictures}")
     except LostError as error:
         raise DecodeError(
-            f"{path.name}: {count} of {pictures} declared slices came: {error}.", "Fetch or copy it again."
+            f"{path.name}: {count} of {len(wanted)} declared slices came: {error}.", "Fetch or copy it again."
         ) from error
 
 
+def _along(path: Path, volume: Volume, axes: tuple[int, int, int]) -> Volume:
+    """What the volume is when `axes` of the file are columns, rows and slices. Other axes need all values at once."""
+    if axes == (0, 1, 2):
+        return volume
+    if volume.size_bytes > MOST_BYTES:
+        raise DecodeError(f"{path.name}: {volume.size_bytes:,} bytes are too many to slice along another axis.")
+    sizes = (volume.columns, volume.rows, volume.slices)
+    steps = (*volume.spacing_mm, volume.slice_mm)
+    columns, rows, slices = (sizes[axis] for axis in axes)
+    spacing = (steps[axes[0]], steps[axes[1]])
+    return replace(volume, columns=columns, rows=rows, slices=slices, spacing_mm=spacing)
+
+
 def _count(volume: Volume) -> int:
-    return volume.slices * (volume.channels if volume.channels > 4 else 1)
+    return volume.slices * (volume.channels if volume.channels > CHANNELS else 1)
 
 
 def _check_bounds(path: Path, volume: Volume, params: DecodeParams) -> None:
@@ -77,7 +100,7 @@ def _check_bounds(path: Path, volume: Volume, params: DecodeParams) -> None:
             f"decode.max_pixels is {params.max_pixels:,}, decode.max_frames {params.max_frames:,}.",
         )
     if volume.channels == 2 or (
-        volume.channels > 4 and volume.channels * volume.rows * volume.columns > params.max_pixels
+        volume.channels > CHANNELS and volume.channels * volume.rows * volume.columns > params.max_pixels
     ):
         raise UnsupportedMedium(f"{path.name}: {volume.channels} values a pixel.")
     if volume.image_type.upper().startswith("RF"):
@@ -140,28 +163,30 @@ def _examined(path: Path, volume: Volume) -> tuple[float, float]:
     return value_range(survey.low, survey.high, integer=volume.dtype.kind in "iu" and volume.slope == int(volume.slope))
 
 
-def _pictures(volume: Volume) -> Iterator[NDArray[Any]]:
-    """Values (rows, columns[, channels]) of each picture.
+def _pictures(volume: Volume, axes: tuple[int, int, int], wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """(index, values (rows, columns[, channels])) of each wanted picture, in the order of the file.
 
     Three slices that are practically equal are the red, green and blue planes of one picture (PSFHS, FH-PS-AOP);
     more than four channels are frames (NRRD sequences whose list axis runs fastest).
     """
-    slices = _slices(volume)
-    if volume.slices == 3 and volume.channels == 1:
+    if axes != (0, 1, 2):
+        whole = np.stack(list(_slices(volume)))
+        turned = whole.transpose(*(2 - axis for axis in axes[::-1]), *range(3, whole.ndim))
+        yield from ((index, turned[index]) for index in wanted if index < len(turned))
+    elif volume.slices == 3 and volume.channels == 1:
         held: list[NDArray[Any]] = []
         try:
-            held.extend(slices)
+            held.extend(_slices(volume))
         except LostError:
-            yield from held
+            yield from enumerate(held)
             raise
         planes = np.stack(held, axis=-1)
-        yield from [planes] if _one_picture(planes) else held
-        return
-    for values in slices:
-        if volume.channels <= 4:
-            yield values
-        else:
-            yield from np.moveaxis(values, -1, 0)
+        yield from enumerate([planes] if _one_picture(planes) else held)
+    elif volume.channels > CHANNELS:
+        frames = (frame for values in _slices(volume) for frame in np.moveaxis(values, -1, 0))
+        yield from ((index, frame) for index, frame in enumerate(frames) if index in wanted)
+    else:
+        yield from zip(wanted, _slices(volume, wanted), strict=False)
 
 
 def _one_picture(planes: NDArray[Any]) -> bool:
@@ -170,17 +195,31 @@ def _one_picture(planes: NDArray[Any]) -> bool:
     return bool(inside.any() and equal[inside].mean() >= EQUAL_PLANES)
 
 
-def _slices(volume: Volume) -> Iterator[NDArray[Any]]:
-    """Values (rows, columns[, channels]) of each slice, rescaled. Raises LostError where they end too early."""
+def _slices(volume: Volume, wanted: Sequence[int] | None = None) -> Iterator[NDArray[Any]]:
+    """Values (rows, columns[, channels]) of each (wanted) slice, rescaled. Raises LostError where they end early."""
     size = volume.rows * volume.columns * volume.channels * volume.dtype.itemsize
     shape = (volume.rows, volume.columns) + ((volume.channels,) if volume.channels > 1 else ())
+    at = 0
     with volume.data.open("rb") as file, _stream(file, volume) as stream:
-        for _ in range(volume.slices):
+        for index in range(volume.slices) if wanted is None else wanted:
+            if index >= volume.slices:
+                return
+            _pass_over(stream, volume, (index - at) * size)
             values: NDArray[Any] = np.frombuffer(_exactly(stream, size), volume.dtype).reshape(shape)
+            at = index + 1
             if volume.dtype.byteorder == ">":
                 values = values.astype(volume.dtype.newbyteorder("="))
             rescaled = (volume.slope, volume.intercept) != (1.0, 0.0)
             yield values * volume.slope + volume.intercept if rescaled else values
+
+
+def _pass_over(stream: IO[bytes] | io.RawIOBase, volume: Volume, size: int) -> None:
+    """Go on by `size` bytes; what is compressed must be inflated all the same."""
+    if size and volume.coding == "raw":
+        stream.seek(size, io.SEEK_CUR)
+        return
+    while size:
+        size -= len(_exactly(stream, min(size, _CHUNK)))
 
 
 def _exactly(stream: IO[bytes] | io.RawIOBase, size: int) -> bytes:

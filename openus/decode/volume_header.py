@@ -53,6 +53,8 @@ class Volume:
     slope: float = 1.0
     intercept: float = 0.0
     spacing_mm: tuple[float | None, float | None] = (None, None)
+    slice_mm: float | None = None
+    """From slice to slice; None where there is one slice, or nothing credible is said."""
     orientation: str = ""
     """Plus toolkit's UltrasoundImageOrientation: MF, UF, MN …"""
     image_type: str = ""
@@ -123,6 +125,7 @@ def _nifti(path: Path) -> Volume:
         slope=slope,
         intercept=intercept,
         spacing_mm=_spacing(across, down, unit in _MILLIMETRES),
+        slice_mm=_spacing(abs(float(header["pixdim"][3])) * scale, 1, unit in _MILLIMETRES)[0] if ndim > 2 else None,
     )
 
 
@@ -149,6 +152,7 @@ def _metaimage(path: Path) -> Volume:
         slices=_product(shape[2:]),
         channels=int(fields.get("ElementNumberOfChannels", "1")),
         spacing_mm=_spacing(sizes[0], sizes[1], stated=False),
+        slice_mm=_spacing(sizes[2], 1, stated=False)[0] if len(sizes) > 2 else None,
         orientation=fields.get("UltrasoundImageOrientation", ""),
         image_type=fields.get("UltrasoundImageType", ""),
     )
