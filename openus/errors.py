@@ -5,6 +5,7 @@
     │   ├── ParamsError            a parameter file that does not fit; the message names the path
     │   └── UnknownSource          a slug that names no source
     ├── CorpusError                a corpus (shards, manifest, staging) that is not whole
+    ├── ArchiveError               an archive that is damaged, encrypted, unsafe, or too large to unpack
     └── FileError                  one input file that yields no frame; becomes a row of rejected.parquet
         ├── DecodeError            corrupt, truncated, empty, or claiming impossible sizes
         ├── UnsupportedMedium      a format, or a flavour of it, that no decoder here reads
@@ -47,6 +48,10 @@ class UnknownSource(UsageError):
 
 class CorpusError(OpenusError):
     """A corpus whose shards, manifest or staging are not whole."""
+
+
+class ArchiveError(OpenusError):
+    """An archive that is not unpacked: damaged, encrypted, unsafe, too large for its limits or the disk."""
 
 
 class FileError(OpenusError):

@@ -1,0 +1,1 @@
+"""From what a site serves to a folder that a source can read."""

@@ -1,0 +1,317 @@
+"""The readers of archives: each hands its members to a `Target`, which alone decides what is written."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from openus.errors import ArchiveError
+from openus.fetch.target import Target
+
+_CHUNK = 1 << 20
+
+
+def extract(archive: Path, volumes: Sequence[Path], target: Target) -> None:
+    """All members of `archive`, made of `volumes`, into `target`. Raises ArchiveError, OSError."""
+    with archive.open("rb") as file:
+        first = file.read(512)
+    damaged: tuple[type[Exception], ...] = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+    try:
+        if len(volumes) > 1 or first.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
+            _zip(volumes, target)
+        elif first.startswith(b"Rar!\x1a\x07"):
+            _rar(archive, target)
+        elif first.startswith(b"7z\xbc\xaf\x27\x1c"):
+            _seven(archive, target)
+        elif opener := next((how for magic, how in _STREAMS if first.startswith(magic)), None):
+            with opener(archive) as stream:
+                _tar_or_file(stream, target)
+        elif first[257:262] == b"ustar":
+            with archive.open("rb") as stream:
+                _tar_or_file(stream, target)
+        elif archive.name.lower().endswith((".zip", ".change2zip")) and _end_of_zip(archive) is not None:
+            _zip(volumes, target)
+        else:
+            raise ArchiveError(
+                f"{archive.name} is no archive: it begins with {first[:12]!r}.",
+                "A site may have sent an error page in its place: fetch it again.",
+            )
+    except damaged as error:
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error  # gzip, bz2
+    except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or an unknown method
+        raise ArchiveError(f"{archive.name} cannot be unpacked: {error}.", "Unpack it by hand.") from error
+
+
+_STREAMS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
+)
+
+
+def _tar_or_file(stream: IO[bytes], target: Target) -> None:
+    """A tar, or the one file that was compressed. A tar is read once: its names are checked as they come."""
+    ahead = stream.read(512)
+    stream.seek(0)
+    if ahead[257:262] != b"ustar":
+        target.copy(target.check(target.root_name), stream)
+        return
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for member in tar:
+            kind = stat.S_IFREG if member.isreg() else stat.S_IFDIR if member.isdir() else stat.S_IFLNK
+            if not (member.issym() or member.islnk() or member.isreg() or member.isdir()):
+                kind = stat.S_IFIFO
+            path = target.check(member.name, kind)
+            if member.isreg():
+                target.announce(target.written + member.size, target.files + 1)
+                source = tar.extractfile(member)
+                assert source is not None
+                target.copy(path, source)
+    while stream.read(_CHUNK):  # to the checksum behind the end of the tar
+        pass
+
+
+def _zip(volumes: Sequence[Path], target: Target) -> None:
+    with _Joined(volumes) as joined, zipfile.ZipFile(joined) as archive:
+        _place(archive, volumes, target)
+        members = archive.infolist()
+        if any(member.flag_bits & 1 for member in members):
+            raise ArchiveError(
+                f"{target.archive.name} is encrypted.", "Unpack it by hand with the password that its publisher gave."
+            )
+        target.announce(sum(member.file_size for member in members), len(members))
+        safe = [(member, target.check(member.filename, member.external_attr >> 16)) for member in members]
+        for member, path in safe:
+            if not member.is_dir():
+                with archive.open(member) as source:
+                    target.copy(path, source)
+
+
+def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) -> None:
+    """Set the members' offsets in the joined volumes of a split zip, which the directory counts per volume.
+
+    `zipfile` takes all members to lie on the volume of the directory, and adds what lies before that volume to each
+    offset; APPNOTE.TXT 4.4.11 to 4.4.16 say on which volume each begins.
+    """
+    if len(volumes) == 1 or volumes[0].name.lower().endswith(".001"):  # the latter is one zip, cut into pieces
+        return
+    end = _end_of_zip(volumes[-1])
+    if end is None:
+        raise ArchiveError(f"{target.archive.name} is not the last part of a split zip.", "Fetch all its parts.")
+    if end.this_disk + 1 != len(volumes):
+        raise ArchiveError(
+            f"{target.archive.name} is split into {end.this_disk + 1} parts and {len(volumes)} are here.",
+            "Fetch the others into the same folder.",
+        )
+    starts = [0]
+    for volume in volumes[:-1]:
+        starts.append(starts[-1] + volume.stat().st_size)
+    shift = archive.start_dir - end.directory_offset
+    for member in archive.infolist():
+        member.header_offset += starts[member.volume] - shift
+
+
+@dataclass(frozen=True, slots=True)
+class _EndOfZip:
+    """What the end of central directory record (APPNOTE.TXT 4.3.16) says of the volumes."""
+
+    this_disk: int
+    directory_offset: int
+
+
+def _end_of_zip(path: Path) -> _EndOfZip | None:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (22 + 65_535)))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) < at + 22:
+        return None
+    this_disk, _, _, _, _, offset = struct.unpack_from("<4H2L", tail, at + 4)
+    return _EndOfZip(this_disk, offset)
+
+
+class _Joined(io.RawIOBase):
+    """Files one after another as one that can be sought."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [path.open("rb") for path in paths]
+        self._ends = []
+        end = 0
+        for path in paths:
+            end += path.stat().st_size
+            self._ends.append(end)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ends[-1]}[whence]
+        if base + offset < 0:
+            raise OSError("negative position")
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:  # `zipfile` wants all of what it asks for, where there is that much
+        left = max(0, self._ends[-1] - self._at)
+        left = left if size < 0 else min(left, size)
+        pieces = []
+        while left:
+            number = next(k for k, end in enumerate(self._ends) if self._at < end)
+            begin = self._ends[number - 1] if number else 0
+            self._files[number].seek(self._at - begin)
+            data = self._files[number].read(min(left, self._ends[number] - self._at))
+            if not data:
+                break
+            pieces.append(data)
+            self._at += len(data)
+            left -= len(data)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        super().close()
+
+
+def _rar(archive: Path, target: Target) -> None:
+    try:
+        from unrar.cffi import unrarlib
+    except ImportError as error:
+        raise ArchiveError(
+            f"{archive.name} is a RAR archive, which needs the package unrar2-cffi.",
+            f"Install it, or unpack the archive by hand into a folder {target.root_name!r} beside it.",
+        ) from error
+    encrypted, link = 0x04, 0
+    try:
+        with unrarlib.RarArchive.open_for_metadata(str(archive)) as rar:
+            size = files = 0
+            for header in _rar_headers(rar):
+                data = header.headerDataEx
+                if header.Flags & encrypted:
+                    raise ArchiveError(f"{archive.name} is encrypted.", "Unpack it by hand with the password.")
+                folder = bool(header.Flags & unrarlib.FLAGS_RHDF_DIRECTORY)
+                unix = 3  # HostOS: then FileAttr is a Unix mode
+                mode = data.FileAttr & 0xFFFF if data.HostOS == unix else 0
+                mode = stat.S_IFLNK if getattr(data, "RedirType", link) != link else mode
+                target.check(header.FileNameW, mode or (stat.S_IFDIR if folder else 0))
+                size += header.UnpSize + (header.UnpSizeHigh << 32)
+                files += not folder
+                header.skip()
+            target.announce(size, files)
+        with unrarlib.RarArchive.open_for_processing(str(archive)) as rar:
+            for header in _rar_headers(rar):
+                if header.Flags & unrarlib.FLAGS_RHDF_DIRECTORY:
+                    header.skip()
+                else:
+                    _rar_member(header, target)
+    except unrarlib.BadRarFile as error:
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error
+
+
+def _rar_headers(rar: Any) -> Iterator[Any]:
+    """The headers of the members; a damaged one is an error, which the library's own loop takes for the end."""
+    from unrar.cffi import unrarlib
+
+    end = 10  # ERAR_END_ARCHIVE
+    code = unrarlib.FLAGS_SUCCESS
+    while code == unrarlib.FLAGS_SUCCESS:
+        data = unrarlib.RARHeaderDataEx()
+        code = unrarlib.RARReadHeaderEx(rar.handle, data)
+        if code == unrarlib.FLAGS_SUCCESS:
+            yield unrarlib.RarHeader(rar, data)
+    if code != end:
+        raise unrarlib.BadRarFile(code, f"error {code} of the UnRAR library at a header")
+
+
+def _rar_member(header: Any, target: Target) -> None:
+    """One member. An error within the library's callback cannot pass through it, and is raised behind it."""
+    failed: list[Exception] = []
+    pieces = [piece for piece in header.FileNameW.replace("\\", "/").split("/") if piece not in ("", ".")]
+    with target.file("/".join(pieces)) as write:
+
+        def take(data: bytes) -> None:
+            try:
+                if not failed:
+                    write(data)
+            except Exception as error:
+                failed.append(error)
+
+        header.test(take)
+        if failed:
+            raise failed[0]
+
+
+def _seven(archive: Path, target: Target) -> None:
+    import py7zr
+    from py7zr.io import Py7zIO, WriterFactory
+
+    class Sink(Py7zIO):
+        """A member as the library writes it."""
+
+        def __init__(self, path: str) -> None:
+            self._context = target.file(path)
+            self._write, self._size = self._context.__enter__(), 0
+
+        def write(self, s: bytes | bytearray) -> int:
+            self._write(bytes(s))
+            self._size += len(s)
+            return len(s)
+
+        def read(self, size: int | None = None) -> bytes:
+            return b""
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return offset
+
+        def flush(self) -> None:
+            """Nothing waits."""
+
+        def size(self) -> int:
+            return self._size
+
+        def close(self) -> None:
+            self._context.__exit__(None, None, None)
+
+    class Sinks(WriterFactory):
+        """Opens a member's file."""
+
+        def create(self, filename: str) -> Sink:
+            return Sink(Path(filename).relative_to(target.root.absolute()).as_posix())
+
+    try:
+        with archive.open("rb") as file, py7zr.SevenZipFile(file) as seven:
+            if seven.needs_password():
+                raise ArchiveError(f"{archive.name} is encrypted.", "Unpack it by hand with the password.")
+            for member in seven.files:
+                kind = stat.S_IFLNK if member.is_symlink or member.is_junction else 0
+                kind = stat.S_IFSOCK if member.is_socket else kind
+                target.check(member.filename, kind or (stat.S_IFDIR if member.is_directory else 0))
+            listed = seven.list()
+            target.announce(sum(member.uncompressed for member in listed), len(listed))
+            seven.extractall(path=target.root.absolute(), factory=Sinks())
+    except py7zr.exceptions.PasswordRequired as error:
+        raise ArchiveError(f"{archive.name} is encrypted.", "Unpack it by hand with the password.") from error
+    except (py7zr.exceptions.ArchiveError, py7zr.exceptions.DecompressionError, ValueError) as error:
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error

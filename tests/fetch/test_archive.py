@@ -1,0 +1,332 @@
+"""Archives: read whole, or refused with nothing left behind."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import packers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openus.errors import ArchiveError
+from openus.fetch import archive
+from openus.fetch.archive import Limits, unpack, unpack_all
+
+FILES = {
+    "Data set/images/1.png": os.urandom(5000),
+    "Data set/images/2.png": b"",
+    "Data set/Größe ü/表.csv": b"a;b\n" * 999,
+    "read me.txt": b"x" * 70_000,
+}
+KINDS = ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tar.xz", "a.7z", "a.rar", "a.change2zip"]
+EVIL = ["../up.png", "a/../../up.png", "/etc/up.png", "C:\\up.png", "..\\up.png", "\\\\host\\share\\up.png"]
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(path: Path, *words: str, limits: Limits = archive.DEFAULT) -> None:
+    """It is refused in one sentence that names it and has these words; nothing is left."""
+    before = sorted(path.parent.parent.rglob("*"))
+    with pytest.raises(ArchiveError) as error:
+        unpack(path, path.parent / "out", limits)
+    assert all(word in str(error.value) for word in (path.name, *words)), str(error.value)
+    assert sorted(path.parent.parent.rglob("*")) == before
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_comes_out_as_it_went_in(name: str, place: Path) -> None:
+    done = unpack(packers.pack(place / name, FILES), place / "out")
+    assert below(place / "out") == FILES
+    assert (done.files, done.size_bytes) == (len(FILES), sum(map(len, FILES.values())))
+    assert not list(place.glob(".*"))
+
+
+def test_the_suffix_is_not_believed(place: Path) -> None:
+    (place / "a.zip").write_bytes(packers.sevened(FILES))
+    unpack(place / "a.zip", place / "out")
+    assert below(place / "out") == FILES
+
+
+def test_a_real_rar(real: Path, place: Path) -> None:
+    path = next((real / "archives" / "tn3k-rar").rglob("*.rar"))
+    assert unpack(path, place / "out").files == 614
+    assert (place / "out/test-mask/0000.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="Info-ZIP is not here")
+def test_a_zip_that_info_zip_split(place: Path) -> None:
+    (place / "src").mkdir()
+    big = {f"set/{k:03d}.png": os.urandom(9000) for k in range(40)}
+    for name, content in big.items():
+        (place / "src" / name).parent.mkdir(exist_ok=True)
+        (place / "src" / name).write_bytes(content)
+    subprocess.run(["zip", "-q", "-r", "-s", "64k", "../x.zip", "set"], cwd=place / "src", check=True)
+    (place / "x.zip").rename(place / "x.change2zip")
+    assert len(archive.parts(place / "x.change2zip")) > 3
+    unpack(place / "x.change2zip", place / "out")
+    assert below(place / "out") == big
+
+
+@pytest.mark.parametrize("volumes", [2, 3, 9])
+def test_members_may_lie_across_volumes(volumes: int, place: Path) -> None:
+    unpack(packers.split(place, "x.change2zip", FILES, volumes), place / "out")
+    assert below(place / "out") == FILES
+
+
+def test_a_zip_that_was_cut_into_numbered_pieces(place: Path) -> None:
+    data = packers.zipped(FILES)
+    for number in range(3):
+        (place / f"x.zip.{number + 1:03d}").write_bytes(
+            data[number * 3000 : (number + 1) * 3000 if number < 2 else None]
+        )
+    unpack_all(place, keep=False)
+    assert below(place) == {f"x/{name}": content for name, content in FILES.items()}
+
+
+def test_a_missing_volume_is_told(place: Path) -> None:
+    path = packers.split(place, "x.change2zip", FILES, 4)
+    (place / "x.z02").unlink()
+    refused(path, "split into 4 parts", "3 are here")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.rar"])
+@pytest.mark.parametrize("evil", EVIL)
+def test_nothing_leaves_its_folder(name: str, evil: str, place: Path) -> None:
+    refused(packers.pack(place / name, {"fine.png": b"1", evil: b"2"}), "is not unpacked")
+
+
+@pytest.mark.parametrize("evil", ["../up.png", "/tmp/u.png"])
+def test_nothing_leaves_its_folder_in_7z(evil: str, place: Path) -> None:
+    plain = "x" * len(evil)
+    (place / "a.7z").write_bytes(packers.renamed_in_seven(packers.sevened({plain: b"2"}), plain, evil))
+    refused(place / "a.7z", "is not unpacked")
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../up", "fine.png"])
+def test_links_are_refused(target: str, place: Path) -> None:
+    link = {"fine.png": b"1", "link": target.encode()}
+    (place / "a.zip").write_bytes(packers.zipped(link, {"link": stat.S_IFLNK | 0o777}))
+    refused(place / "a.zip", "'link' is a link")
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        (place / "b.tar.gz").write_bytes(packers.tarred(link, "w:gz", {"link": kind}))
+        refused(place / "b.tar.gz", "'link' is a link")
+    (place / "c.rar").write_bytes(packers.rarred({"fine.png": b"1", "link": b""}, {"link": target}))
+    refused(place / "c.rar", "'link' is a link")
+
+
+def test_a_link_in_7z_is_refused(place: Path) -> None:
+    import py7zr
+
+    (place / "fine.png").write_bytes(b"1")
+    (place / "link").symlink_to("fine.png")
+    with py7zr.SevenZipFile(place / "a.7z", "w") as seven:
+        seven.write(place / "fine.png", "fine.png")
+        seven.write(place / "link", "link")
+    refused(place / "a.7z", "'link' is a link")
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_devices_are_refused(kind: bytes, place: Path) -> None:
+    (place / "a.tar").write_bytes(packers.tarred({"fine": b"1", "dev": b""}, kinds={"dev": kind}))
+    refused(place / "a.tar", "'dev' is a device or pipe")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("pack", [packers.zipped, packers.tarred, packers.rarred])
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (("a/1.png", "a/./1.png"), "is in it twice"),
+        (("a/1.png", "A/2.png"), "'a/'"),
+        (("a/1.png", "a/1.PNG"), "'a/1.png'"),
+        (("a/\u00e9.png", "a/e\u0301.png"), "on some file systems"),
+        (("a", "a/1.png"), "'a'"),
+        (("a/1.png", "a"), "'a/'"),
+    ],
+)
+def test_names_that_would_overwrite_each_other_are_refused(
+    pack, pair: tuple[str, str], words: str, place: Path
+) -> None:
+    (place / "x").write_bytes(pack({pair[0]: b"1", pair[1]: b"2"}))
+    refused(place / "x", words)
+
+
+def test_the_same_name_twice_is_refused(place: Path) -> None:
+    data = packers.zipped({"a/1.png": b"1", "a/2.png": b"2"}).replace(b"a/2.png", b"a/1.png")
+    (place / "x.zip").write_bytes(data)
+    refused(place / "x.zip", "'a/1.png' is in it twice")
+
+
+def test_ten_gigabytes_from_ten_kilobytes(place: Path) -> None:
+    stream = bz2.compress(bytes(45_000_000))
+    (place / "bomb.csv.bz2").write_bytes(stream * 240)
+    assert (place / "bomb.csv.bz2").stat().st_size < 15_000
+    refused(place / "bomb.csv.bz2", "decompression bomb")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z"])
+def test_a_bomb_of_any_kind(name: str, place: Path) -> None:
+    path = packers.pack(place / name, {f"{k}.png": bytes(3_000_000) for k in range(3)})
+    refused(path, "decompression bomb", limits=Limits(small=1 << 20))
+    unpack(path, place / "out", Limits(small=1 << 24))
+
+
+def test_a_bomb_that_lies_about_its_size(place: Path) -> None:
+    data = bytearray(packers.zipped({"a.png": bytes(3_000_000)}))
+    directory = data.find(b"PK\x01\x02")
+    for at in (22, directory + 24):
+        data[at : at + 4] = (1000).to_bytes(4, "little")
+    (place / "a.zip").write_bytes(data)
+    refused(place / "a.zip", "damaged", limits=Limits(small=1 << 20))
+
+
+def test_too_many_files(place: Path) -> None:
+    path = packers.pack(place / "a.tar", {f"{k}.png": b"1" for k in range(9)})
+    refused(path, "more than 8 files", limits=Limits(max_files=8))
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.7z", "a.rar"])
+def test_a_full_disk_is_told_beforehand(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = packers.pack(place / name, FILES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    refused(path, "1,000,000 are free", "Free some room")
+
+
+def test_encrypted_archives_say_so(place: Path) -> None:
+    data = bytearray(packers.zipped(FILES))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.find(mark) + offset] |= 1
+    (place / "a.zip").write_bytes(data)
+    refused(place / "a.zip", "is encrypted")
+    (place / "b.7z").write_bytes(packers.sevened(FILES, "secret"))
+    refused(place / "b.7z", "is encrypted")
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("part", [0.3, 0.7, 0.97])
+def test_what_was_cut_off_is_refused(name: str, part: float, place: Path) -> None:
+    path = packers.pack(place / name, {f"{k}.png": os.urandom(4000) for k in range(9)})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    if (name, part) != ("a.tar", 0.97):  # there only padding is missing
+        refused(path)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z", "a.rar"])
+def test_damage_is_told(name: str, place: Path) -> None:
+    path = packers.pack(place / name, {"1.png": os.urandom(40_000)})
+    data = bytearray(path.read_bytes())
+    data[20_000] ^= 0xFF
+    path.write_bytes(data)
+    refused(path, "damaged")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<!DOCTYPE html><html>quota exceeded</html>", b"PK\x03\x04", b"Rar!\x1a\x07"]
+)
+def test_what_is_no_archive_is_told(content: bytes, place: Path) -> None:
+    (place / "a.zip").write_bytes(content)
+    refused(place / "a.zip")
+
+
+@given(
+    data=st.binary(max_size=300),
+    magic=st.sampled_from([b"PK\x03\x04", b"Rar!\x1a\x07\x01\0", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b"]),
+)
+def test_noise_raises_nothing_else(data: bytes, magic: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("noise")
+    (folder / "a.zip").write_bytes(magic + data)
+    with pytest.raises(ArchiveError):
+        unpack(folder / "a.zip", folder / "out")
+    assert [path.name for path in folder.iterdir()] == ["a.zip"]
+
+
+@given(names=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True))
+def test_no_name_gets_out(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    try:
+        (folder / "a.tar").write_bytes(packers.tarred(dict.fromkeys(names, b"1")))
+        unpack(folder / "a.tar", folder / "out")
+    except (ArchiveError, UnicodeEncodeError):
+        assert not (folder / "out").exists()
+    assert {path.name for path in folder.iterdir()} <= {"a.tar", "out"}
+
+
+def test_an_existing_folder_is_not_touched(place: Path) -> None:
+    path = packers.pack(place / "a.zip", FILES)
+    (place / "out").mkdir()
+    with pytest.raises(ArchiveError, match="is there already"):
+        unpack(path, place / "out")
+
+
+def test_nested_archives_each_into_a_folder_of_its_name(place: Path) -> None:
+    inner = packers.zipped({"image/1.png": b"1"})
+    outer = {
+        "Set/readme.txt": b"x",
+        "Set/DDTI.zip": inner,
+        "Set/mask.tar.gz": packers.tarred({"m/1.png": b"2"}, "w:gz"),
+    }
+    packers.pack(place / "all.zip", outer)
+    done = unpack_all(place, keep=False)
+    wanted = {
+        "all/Set/readme.txt": b"x",
+        "all/Set/DDTI/image/1.png": b"1",
+        "all/Set/mask/m/1.png": b"2",
+    }
+    assert below(place) == wanted
+    assert len(done) == 3
+    assert unpack_all(place) == []
+
+
+def test_kept_archives_are_not_unpacked_again(place: Path) -> None:
+    path = packers.pack(place / "a.zip", FILES)
+    assert len(unpack_all(place)) == 1
+    assert path.exists()
+    assert unpack_all(place) == []
+
+
+def test_no_medium_or_document_is_taken_for_an_archive(place: Path) -> None:
+    for name in ("scan.nii.gz", "table.xlsx", "a.docx", ".hidden.zip"):
+        (place / name).write_bytes(packers.zipped(FILES) if name != "scan.nii.gz" else gzip.compress(b"1"))
+    assert unpack_all(place) == []
+
+
+def test_archives_without_end_are_refused(place: Path) -> None:
+    data = packers.zipped({"1.png": b"1"})
+    for _ in range(7):
+        data = packers.zipped({"deep.zip": data})
+    (place / "deep.zip").write_bytes(data)
+    with pytest.raises(ArchiveError, match="more than 4 archives"):
+        unpack_all(place)
+
+
+def test_a_killed_process_leaves_nothing_half_written(place: Path) -> None:
+    packers.pack(place / "a.tar", {f"{k:05d}.png": os.urandom(2000) for k in range(9000)})
+    code = "import sys, pathlib, openus.fetch.archive as a; a.unpack_all(pathlib.Path(sys.argv[1]))"
+    process = subprocess.Popen([sys.executable, "-c", code, str(place)])
+    while process.poll() is None and not list(place.glob(".a.unpacking.part/*")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (place / "a").exists()
+    assert unpack_all(place)[0].files == 9000
+    assert not list(place.glob(".*"))
