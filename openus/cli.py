@@ -77,13 +77,27 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
+PERMISSION = click.Choice(["yes", "no", "unknown"])
+
+
 @main.command("list")
+@click.option("--anatomy", help="Only those that show this region or what lies in it (heart, fetal, abdomen …).")
+@click.option("--medium", help="Only those with this medium (png, dicom, nifti, mp4 …).")
+@click.option(
+    "--access", help="Only those of this kind of site (zenodo, kaggle-dataset, form …) or gate (none, login …)."
+)
+@click.option("--commercial-use", type=PERMISSION, help="Only those whose terms allow commercial use, or do not.")
+@click.option("--redistribution", type=PERMISSION, help="Only those whose terms allow passing on, or do not.")
 @AS_JSON
-def list_command(as_json: bool) -> None:
-    """List the sources: what they are, how to get them, what one may do with them."""
+def list_command(as_json: bool, **wanted: str | None) -> None:
+    """List the sources: what they are, how to get them, what one may do with them.
+
+    Images are counted as published, and as unique: without those that another source holds too, or that stand in one
+    source twice, as far as that is known.
+    """
     from openus import sources, terminal
 
-    cards = [sources.load(slug).card for slug in sources.slugs()]
+    cards = terminal.chosen([sources.load(slug).card for slug in sources.slugs()], **wanted)
     if as_json:
         _print_json({"sources": [terminal.listed(card) for card in cards]})
     else:
@@ -92,18 +106,23 @@ def list_command(as_json: bool) -> None:
 
 @main.command()
 @click.argument("slug")
+@click.option("--bibtex", is_flag=True, help="Print the citation alone.")
 @AS_JSON
-def info(slug: str, as_json: bool) -> None:
-    """Show one source's whole card, and how to get it."""
+def info(slug: str, bibtex: bool, as_json: bool) -> None:
+    """Show one source's whole card: what it is, what one may do with it, how to get it."""
     from dataclasses import asdict
 
     from openus import sources, terminal
 
     card = sources.load(slug).card
-    if as_json:
-        _print_json(asdict(card))
-        return
-    click.echo(terminal.card_text(card))
+    if bibtex and as_json:
+        raise UsageError("--bibtex and --json are two answers.", "Ask for one.")
+    if bibtex:
+        click.echo(card.citation)
+    elif as_json:
+        _print_json(asdict(card) | terminal.related(card))
+    else:
+        click.echo(terminal.card_text(card))
 
 
 def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:

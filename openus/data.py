@@ -39,8 +39,8 @@ class Access:
     """Protocol: zenodo, figshare, mendeley, kaggle-dataset, gdrive, github, tcia, girder, http, form …"""
     url: str
     ids: Mapping[str, str] = field(default_factory=dict)
-    gated: str = "none"
-    """none, login, licence-click or application."""
+    gated: str | None = "none"
+    """none, login, licence-click or application; None for unknown."""
     steps: tuple[str, ...] = ()
     """What a person does by hand, in order."""
 
@@ -58,6 +58,11 @@ class Licence:
     redistribution: bool | None = None
     derivatives: bool | None = None
     """Whether derived works may be made and passed on (CC: no ND clause)."""
+
+    @property
+    def local_only(self) -> bool:
+        """Whether what is made of it may be used where it was made, and not be passed on."""
+        return self.redistribution is False or self.derivatives is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,9 @@ class Item:
     view: str | None = None
     split: str | None = None
     anatomy: str | None = None
-    """Only where it differs from the card's."""
+    """Only where it differs from the card's; so are the next two."""
+    species: str | None = None
+    subject: str | None = None
     spacing_mm: tuple[float | None, float | None] = (None, None)
     """(x, y), millimetres per original pixel, where a table of the source says so."""
     licence: Licence | None = None
@@ -146,16 +153,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of whom and what it shows (DICOM). Never written anywhere as it is: `build` hashes it.
+    """What a file says of whom and what it shows. Never written anywhere as it is: `build` hashes it.
 
     patient: Patient ID (0010,0020) · issuer: Issuer of Patient ID (0010,0021) · study: Study Instance UID
-    (0020,000D) · body_part: Body Part Examined (0018,0015).
+    (0020,000D) · body_part: Body Part Examined (0018,0015) · carries: the benchmark whose authors' mark a PNG bears.
     """
 
     patient: str | None = None
     issuer: str | None = None
     study: str | None = None
     body_part: str | None = None
+    carries: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("crop_h", "int32", "Height of the crop."),
     ("sector_kind", "string", "Shape of the ultrasound field: convex, phased, linear …; null where undecided."),
     ("has_text", "bool", "True where burned-in text or calipers were found; a flag by heuristic, not a proof."),
+    ("carries", "string", "Benchmark whose authors' mark the file bears (BUS-BRA's PNG text); null for none."),
     ("quality", "string", "Rule that the frame fails (blank …); null for a usable frame."),
     ("spacing_mm_x", "float64", "Millimetres per column of the decoded frame (× crop_w / width for the stored one)."),
     ("spacing_mm_y", "float64", "Millimetres per row of the decoded frame."),
@@ -65,6 +66,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("licence", "string", "SPDX identifier, or the source's own words; null where it states nothing."),
     ("commercial_use", "bool", "Terms allow commercial use; null for unknown. An item may be stricter than its card."),
     ("redistribution", "bool", "Terms allow passing on what is made of it; null for unknown."),
+    ("derivatives", "bool", "Terms allow derived works; null for unknown."),
 )  # fmt: skip
 
 REJECTED: tuple[tuple[str, str, str], ...] = (

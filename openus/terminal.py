@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from openus.errors import UsageError
 
 if TYPE_CHECKING:
     from openus.data import Card
@@ -25,12 +27,16 @@ def word(value: Any) -> str:
 
 def listed(card: Card) -> dict[str, Any]:
     """One row of `list`."""
+    from openus import relations
+
     return {
         "slug": card.slug, "index": card.index, "name": card.name, "title": card.title, "anatomy": card.anatomy,
         "media": list(card.media), "role": card.role, "access": card.access.kind, "gated": card.access.gated,
         "licence": card.licence.name, "redistribution": card.licence.redistribution,
-        "commercial_use": card.licence.commercial_use, "expected_images": card.expected_images,
-        "bytes": card.size_bytes, "status": "adapter",
+        "commercial_use": card.licence.commercial_use, "derivatives": card.licence.derivatives,
+        "local_only": card.licence.local_only, "expected_images": card.expected_images,
+        "unique_images": relations.unique_images(card.slug, card.expected_images),
+        "bytes": card.size_bytes, "subject": card.subject, "layout": card.layout, "status": "adapter",
     }  # fmt: skip
 
 
@@ -41,39 +47,136 @@ def print_sources(cards: list[Card]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("#", "slug", "title", "anatomy", "media", "access", "licence", "pass on", "commercial", "images",
-                 "bytes", "role", "status"):  # fmt: skip
+                 "unique", "bytes", "role"):  # fmt: skip
         table.add_column(name, overflow="fold")
     for card in cards:
         row = listed(card)
-        names = "title anatomy media access licence redistribution commercial_use expected_images bytes role status"
+        names = (
+            "title anatomy media access licence redistribution commercial_use expected_images unique_images bytes role"
+        )
         cells = [" ".join(row[name]) if name == "media" else word(row[name]) for name in names.split()]
         table.add_row(str(card.index or "-"), card.slug, *cells)
     Console(width=None if sys.stdout.isatty() else 220).print(table)
 
 
-def card_text(card: Card) -> str:
-    """The whole card, and how to get the source."""
+def chosen(
+    cards: Sequence[Card],
+    anatomy: str | None,
+    medium: str | None,
+    access: str | None,
+    commercial_use: str | None,
+    redistribution: str | None,
+) -> list[Card]:
+    """The cards that fit all that is asked for. Raises UsageError for a word that no card could fit."""
+    from openus import anatomy as words
+
+    media = {medium for card in cards for medium in card.media}
+    gates = {card.access.gated for card in cards} - {None}
+    kinds = {card.access.kind for card in cards} | gates
+    for what, value, known in (("medium", medium, media), ("access", access, kinds)):
+        if value is not None and value not in known:
+            raise UsageError(f"No source has the {what} {value!r}.", f"Known are {', '.join(sorted(map(str, known)))}.")
+    if anatomy is not None:
+        try:
+            words.check(anatomy)
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+    permissions = {"yes": True, "no": False, "unknown": None}
+    return [
+        card
+        for card in cards
+        if (anatomy is None or words.within(card.anatomy, anatomy))
+        and (medium is None or medium in card.media)
+        and (access is None or access in (card.access.kind, card.access.gated))
+        and (commercial_use is None or card.licence.commercial_use is permissions[commercial_use])
+        and (redistribution is None or card.licence.redistribution is permissions[redistribution])
+    ]
+
+
+def related(card: Card) -> dict[str, Any]:
+    """What relations say of a source."""
+    from dataclasses import asdict
+
     from openus import relations
 
-    access = card.access
-    number = f"number {card.index} of OpenUS-46" if card.index else "an extra"
+    return {
+        "unique_images": relations.unique_images(card.slug, card.expected_images),
+        "shared_images": [asdict(one) for one in relations.SAME_IMAGES if card.slug in (one.a, one.b)],
+        "shared_patients": [asdict(one) for one in relations.SAME_PATIENTS if card.slug in (one.a, one.b)],
+        "carriers": [asdict(one) for one in relations.CARRIERS if card.slug in one.leaks],
+    }
+
+
+def consequences(card: Card) -> list[str]:
+    """What follows from the terms of a source for who builds a corpus from it."""
+    if card.licence.local_only:
+        return ["What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."]
+    if card.licence.name is None:
+        return ["It states no terms: ask its authors before you publish anything that is made of it."]
+    return []
+
+
+_GATES = {
+    "none": "anybody can download it",
+    "login": "needs an account at the site",
+    "licence-click": "needs an account and a click on its terms",
+    "application": "needs an application that a person grants",
+    None: "whether it is gated is unknown",
+}
+_LAYOUTS = {
+    "real files": "proven on real files",
+    "published tables": "read from the publisher's own tables or file lists",
+    "public code": "read from public code that opens the data; never run on the files themselves here",
+    "description": "read from a description alone; never run on the files themselves",
+    None: "unknown",
+}
+
+
+def card_text(card: Card) -> str:
+    """The whole card: what it is, what one may do with it, how to get it."""
+    import textwrap
+
+    from openus import relations
+
+    def filled(text: str, first: str) -> str:
+        rest = " " * len(first)
+        return textwrap.fill(
+            text, 118, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
+
+    def fact(name: str, value: str) -> str:
+        return filled(value, f"  {name:14}  ")
+
+    def point(text: str, mark: str = "-") -> str:
+        return filled(text, f"  {mark} ")
+
+    number = f"number {card.index} of OpenUS-46" if card.index else "an extra, not in OpenUS-46"
+    unique = relations.unique_images(card.slug, card.expected_images)
+    size = "unknown" if card.size_bytes is None else f"{card.size_bytes:,} bytes"
     lines = [
         card.title,
-        f"  slug            {card.slug} ({number})",
-        f"  shows           {word(card.anatomy)}" + (f": {card.anatomy_detail}" if card.anatomy_detail else ""),
-        f"  subject         {word(card.species)}, {word(card.subject)}",
-        f"  media           {', '.join(card.media)}",
-        f"  images          {word(card.expected_images)} as published",
-        f"  patients        {word(card.expected_patients)}",
-        f"  role            {card.role}",
-        f"  licence         {word(card.licence.name)}",
-        f"  pass on         {word(card.licence.redistribution)}",
-        f"  commercial use  {word(card.licence.commercial_use)}",
-        f"  from            {access.url} ({access.kind}; gated: {access.gated})",
+        fact("slug", f"{card.slug} ({number}{f', there called {card.name}' if card.index else ''})"),
+        fact("shows", word(card.anatomy) + (f": {card.anatomy_detail}" if card.anatomy_detail else "")),
+        fact("subject", f"{word(card.species)}, {word(card.subject)}"),
+        fact("media", ", ".join(card.media)),
+        fact("images", f"{word(card.expected_images)} as published, {word(unique)} unique after known overlaps"),
+        fact("patients", word(card.expected_patients)),
+        fact("download", size),
+        fact("role", f"{card.role}{' (a benchmark: never trained on)' if card.role == 'held-out' else ''}"),
+        fact("layout", _LAYOUTS[card.layout]),
+        "What one may do with it",
+        fact("licence", card.licence.name or "? (none stated)"),
+        fact("commercial use", word(card.licence.commercial_use)),
+        fact("pass on", word(card.licence.redistribution)),
+        fact("derived works", word(card.licence.derivatives)),
+        *map(point, consequences(card)),
         "How to get it",
-        *(f"  {number}. {step}" for number, step in enumerate(access.steps, start=1)),
-        f"  Then put it under DIR/{card.slug}/ and name DIR with --root.",
+        fact("from", f"{card.access.url} ({card.access.kind}; {_GATES[card.access.gated]})"),
+        *(point(step, f"{number}.") for number, step in enumerate(card.access.steps, start=1)),
+        point(f"Then put it under DIR/{card.slug}/ and name DIR with --root.", f"{len(card.access.steps) + 1}."),
     ]
+    if card.access.ids:
+        lines.append(fact("ids", ", ".join(f"{name} {value}" for name, value in card.access.ids.items())))
     if card.files:
         lines.append("Files")
         for file in card.files:
@@ -83,11 +186,21 @@ def card_text(card: Card) -> str:
             )
             lines.append(f"  {file.name} ({size}, {check})")
     shared = [one for one in relations.SAME_IMAGES if card.slug in (one.a, one.b)]
-    if shared:
-        lines.append("Shares pictures")
-        lines += [f"  with {one.b if one.a == card.slug else one.a} ({one.strength}): {one.evidence}" for one in shared]
+    patients = [one for one in relations.SAME_PATIENTS if card.slug in (one.a, one.b)]
+    carriers = [one for one in relations.CARRIERS if card.slug in one.leaks]
+    if shared or patients or carriers:
+        lines.append("Shares pictures or patients")
+        for one in shared:
+            with_ = "itself" if one.a == one.b else one.b if one.a == card.slug else one.a
+            lines.append(point(f"pictures with {with_} ({one.strength}): {one.evidence}"))
+        for two in patients:
+            other = two.b if two.a == card.slug else two.a
+            lines.append(point(f"patients with {other} ({two.strength}; {two.policy}): {two.why}"))
+        lines += [point(f"outside OpenUS-46: {one.other}: {one.why}") for one in carriers]
     if card.notes:
-        lines += ["Mind", *(f"  - {note}" for note in card.notes)]
+        lines += ["Mind", *map(point, card.notes)]
+    if card.unverified:
+        lines += ["Not verified (rests on one weak place)", *map(point, card.unverified)]
     if card.citation:
         lines += ["Cite", card.citation]
     return "\n".join(lines)

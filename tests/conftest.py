@@ -19,6 +19,11 @@ from openus.cli import main
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--real ROOT`: somebody's own downloads, `ROOT/<slug>/` each."""
+    parser.addoption("--real", type=Path, metavar="ROOT", help="Run the sources on your own downloads, ROOT/<slug>/.")
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real ultrasound files: `OPENUS_REAL`, or `shared/real` beside the repository; skips without."""

@@ -72,3 +72,48 @@ def test_an_unknown_source_is_said_with_what_was_meant() -> None:
 def test_an_unknown_command_is_wrong_use() -> None:
     assert openus("build-shard").exit_code == 2
     assert openus("list", "--nonsense").exit_code == 2
+
+
+def slugs_of(*options: str) -> set[str]:
+    return {source["slug"] for source in openus("list", "--json", *options).json["sources"]}
+
+
+def test_list_filters_by_what_is_known() -> None:
+    everything = {source["slug"]: source for source in openus("list", "--json").json["sources"]}
+    assert slugs_of("--anatomy", "breast") == {s for s, one in everything.items() if one["anatomy"] == "breast"}
+    assert {"hc18", "fast-u-net"} <= slugs_of("--anatomy", "fetal")
+    assert slugs_of("--medium", "mp4") == {s for s, one in everything.items() if "mp4" in one["media"]}
+    assert slugs_of("--access", "zenodo") == {s for s, one in everything.items() if one["access"] == "zenodo"}
+    assert "kidneyus" in slugs_of("--access", "application") and "hc18" not in slugs_of("--access", "application")
+    by_permission = [slugs_of("--redistribution", word) for word in ("yes", "no", "unknown")]
+    assert set.union(*by_permission) == set(everything) and sum(map(len, by_permission)) == len(everything)
+    both = slugs_of("--commercial-use", "yes", "--anatomy", "breast")
+    assert both == {s for s in slugs_of("--anatomy", "breast") if everything[s]["commercial_use"] is True}
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [(["--anatomy", "hart"], "heart"), (["--medium", "jpeg"], "jpg"), (["--access", "zenodoo"], "zenodo")],
+)
+def test_a_filter_that_nothing_could_fit_is_wrong_use(options: list[str], word: str) -> None:
+    ran = openus("list", *options)
+    assert ran.exit_code == 2 and word in ran.stderr
+
+
+def test_both_counts_stand_in_the_list() -> None:
+    counts = {
+        one["slug"]: (one["expected_images"], one["unique_images"]) for one in openus("list", "--json").json["sources"]
+    }
+    assert counts["fast-u-net"] == (1411, 412)
+    assert counts["kidneyus"] == (534, 514)
+    assert counts["bus-bra"] == (1875, 1875)
+
+
+def test_bibtex_alone() -> None:
+    assert openus("info", "hc18", "--bibtex").stdout.startswith("@article{")
+    assert openus("info", "hc18", "--bibtex", "--json").exit_code == 2
+
+
+def test_terms_that_forbid_passing_on_are_said() -> None:
+    assert "pass on no shards" in openus("info", "kidneyus").stdout
+    assert "pass on no shards" not in openus("info", "hc18").stdout

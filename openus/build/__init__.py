@@ -177,6 +177,12 @@ def summary(
     for slug, count in counts.items():
         if count["seen"] != count["kept"] + sum(count["dropped"].values()) + count["rejected"]:
             raise CorpusError(f"{slug}: the counts do not add up: {count}.", "This is a fault of openus; report it.")
+    restricted = [slug for slug, count in counts.items() if count["local_only"]]
+    if restricted:
+        log.warning(
+            "%s: the terms of %s forbid passing on what is made of them: use it where it was built.",
+            out, ", ".join(restricted),
+        )  # fmt: skip
     shown = to_mapping(parameters)
     shown["local"] = {name: block for name, block in shown["local"].items() if f"local-{name}" in counts}
     value = {
@@ -186,6 +192,7 @@ def summary(
         "salt": salt.fingerprint,
         "salt_is_default": salt.is_default,
         "libraries": decode.versions(),
+        "local_use_only": restricted,
         "sources": dict(counts),
         "stages": dict(stages),
     }

@@ -212,6 +212,8 @@ def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, A
         "masks": json.dumps(item.masks, ensure_ascii=False) if item.masks else None,
         "spacing_mm_x": item.spacing_mm[0], "spacing_mm_y": item.spacing_mm[1],
         "licence": terms.name, "commercial_use": terms.commercial_use, "redistribution": terms.redistribution,
+        "derivatives": terms.derivatives, "species": item.species or source.card.species,
+        "subject": item.subject or source.card.subject,
         "raw_size": None, "raw_mtime_ns": None, "stage": None, "error": None, "message": None,
     }  # fmt: skip
     try:

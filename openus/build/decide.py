@@ -132,9 +132,9 @@ def _load(
 
 _COPIED = (
     "frame_index medium orig_width orig_height width height channels crop_x crop_y crop_w crop_h sector_kind has_text "
-    "quality pixel_sha256 phash selection extension sha256"
+    "carries quality pixel_sha256 phash selection extension sha256"
 ).split()
-_OF_ITEM = "raw_sha256 masks label view split licence commercial_use redistribution".split()
+_OF_ITEM = "raw_sha256 masks label view split licence commercial_use redistribution derivatives species subject".split()
 
 
 def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,8 +151,6 @@ def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str,
         "study_id": item["study_id"] or namespaced(slug, frame["header_study"]),
         "video_id": item["video_id"] or (item["clip_id"] if in_clip else None),
         "anatomy": item["anatomy"] or frame["body_part"],
-        "species": card.species,
-        "subject": card.subject,
         "raw_path": item["path"],
         "raw_member": item["member"],
         "spacing_mm_x": _first(item["spacing_mm_x"], frame["spacing_mm_x"]),
@@ -178,12 +176,14 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
     """Give pretrain rows the reasons that need no matching: quality, selection, held-out patients and relations."""
     held_out = [row for row in rows if row["role"] == "held-out"]
     patients = {row["patient_id"] for row in held_out if row["patient_id"] is not None}
-    partners = _partners(rows, {row["source"] for row in held_out})
+    benchmarks = {row["source"] for row in held_out}
+    partners = _partners(rows, benchmarks)
     first: dict[tuple[str, str], tuple[str, int]] = {}
     for row in rows:
         if row["role"] == "held-out":
             continue
-        if parameters.leakage.drop and (row["patient_id"] in patients or row["source"] in partners):
+        leaks = row["patient_id"] in patients or row["source"] in partners or row["carries"] in benchmarks
+        if parameters.leakage.drop and leaks:
             row["drop_reason"] = "leakage"
         elif row["quality"] is not None:
             row["drop_reason"] = "blank" if row["quality"] == "blank" else "quality"
@@ -335,11 +335,13 @@ def _count(
     """Counts per source, as build.json shows them. They must add up; `summary` checks that they do."""
     kept: Counter[str] = Counter()
     seen: Counter[str] = Counter()
+    local_only: Counter[str] = Counter()
     dropped: dict[str, Counter[str]] = {slug: Counter() for slug in stats}
     for row in rows:
         seen[row["source"]] += 1
         if row["drop_reason"] is None:
             kept[row["source"]] += 1
+            local_only[row["source"]] += row["redistribution"] is False or row["derivatives"] is False
         else:
             dropped[row["source"]][row["drop_reason"]] += 1
     refused = Counter(row["source"] for row in rejected)
@@ -347,6 +349,7 @@ def _count(
         slug: {
             "seen": seen[slug] + refused[slug],
             "kept": kept[slug],
+            "local_only": local_only[slug],
             "dropped": dict(sorted(dropped[slug].items())),
             "rejected": refused[slug],
             "files": {

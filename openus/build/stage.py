@@ -113,6 +113,7 @@ def _header_columns(header: Header, salt: Salt) -> dict[str, Any]:
         "header_patient": patient,
         "header_study": study,
         "body_part": anatomy.from_body_part(header.body_part),
+        "carries": header.carries,
     }
 
 

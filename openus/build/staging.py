@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGING_VERSION = 2
+STAGING_VERSION = 3
 """Raised whenever decode, normalise, fingerprint or select give other results for the same parameters."""
 
 STAGED: tuple[tuple[str, str, str], ...] = (
@@ -56,6 +56,7 @@ STAGED: tuple[tuple[str, str, str], ...] = (
     ("header_patient", "string", "HMAC of issuer and Patient ID."),
     ("header_study", "string", "HMAC of the Study Instance UID."),
     ("body_part", "string", "Body Part Examined, as a word of the vocabulary."),
+    ("carries", "string", "Benchmark whose authors' mark the file bears."),
     ("pixel_sha256", "string", ""),
     ("phash", "string", ""),
     ("thumb", "binary", "Gray thumbnail of the normalised picture, for matching."),
@@ -87,12 +88,15 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("view", "string", ""),
     ("split", "string", ""),
     ("anatomy", "string", ""),
+    ("species", "string", ""),
+    ("subject", "string", ""),
     ("masks", "string", "JSON list of paths."),
     ("spacing_mm_x", "float64", "Of the source's own table; goes before the file's."),
     ("spacing_mm_y", "float64", ""),
     ("licence", "string", ""),
     ("commercial_use", "bool", ""),
     ("redistribution", "bool", ""),
+    ("derivatives", "bool", ""),
     ("stage", "string", "Of a failure that the next run retries."),
     ("error", "string", ""),
     ("message", "string", ""),

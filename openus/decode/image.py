@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from openus.data import Frame, Pixels
+from openus import relations
+from openus.data import Frame, Header, Pixels
 from openus.decode.pixels import collapse, finite_range, is_label, over_black, to_uint8, value_range
 from openus.errors import DecodeError, NotUltrasound
 from openus.params import DecodeParams
@@ -44,7 +45,7 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
         if pages > params.max_frames:
             raise DecodeError(f"{path.name}: {pages} pages.", f"decode.max_frames is {params.max_frames}.")
         if pages == 1 and kind != "tiff":
-            yield Frame(_no_label(path, _by_opencv(path, image)))
+            yield Frame(_no_label(path, _by_opencv(path, image)), header=Header(carries=_mark(image)))
             return
         low, high = _page_range(path, image, pages, params)
         for page in range(pages):
@@ -80,6 +81,11 @@ def _check_size(path: Path, image: Image.Image, params: DecodeParams) -> None:
         raise DecodeError(
             f"{path.name} claims {width} x {height} pixels.", f"decode.max_pixels is {params.max_pixels:,}."
         )
+
+
+def _mark(image: Image.Image) -> str | None:
+    """The benchmark whose mark a PNG bears in its text before the pixels."""
+    return relations.marked({str(key): text for key, text in image.info.items() if isinstance(text, str)})
 
 
 def _no_label(path: Path, pixels: Pixels) -> Pixels:

@@ -148,11 +148,13 @@ def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
 
 
 def _relations(pretrain: Side, held_out: Side) -> list[Leak]:
-    """Sources that are held out together with one of the held-out sources."""
-    sources = {picture.source for picture in held_out.pictures if picture.source}
+    """Sources that are held out together with one of the held-out sources, and files that bear its mark."""
+    sources = {name for picture in held_out.pictures for name in (picture.source, picture.carries) if name}
     leaks = []
     for picture in pretrain.pictures:
         reason = relations.held_out_partners(picture.source, sources) if picture.source else None
+        if picture.carries in sources:
+            reason = f"its file bears the mark of {picture.carries}, which is held out"
         if reason:
             leaks.append(Leak("relation", picture.key, None, reason))
     return leaks

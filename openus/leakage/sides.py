@@ -36,6 +36,8 @@ class Picture:
     raw_path: str | None = None
     sha256: str | None = None
     """Of the encoded bytes in the shard; None for loose pictures."""
+    carries: str | None = None
+    """The benchmark whose authors' mark the file bears."""
 
 
 @dataclass(slots=True)
@@ -118,7 +120,7 @@ def _corpus(path: Path, progress: Progress | None) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
-    columns = ("key", "role", "source", "patient_id", "raw_path", "shard", "offset", "size", "status")
+    columns = ("key", "role", "source", "patient_id", "raw_path", "carries", "shard", "offset", "size", "status")
     rows = {row["key"]: row for row in table.select([n for n in columns if n in table.column_names]).to_pylist()}
     kept = {key for key, row in rows.items() if row.get("status") == "kept"}
     side = _shards(str(path), tars, rows, manifest.salt_of(table), progress)
@@ -168,7 +170,7 @@ def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Pictu
     """What sample and row say together; of patients, either counts."""
     role, source, path = (row.get(name) or meta.get(name) for name in ("role", "source", "raw_path"))
     patients = frozenset(value for value in (meta.get("patient_id"), row.get("patient_id")) if value)
-    return Picture(key, role, source, patients, path)
+    return Picture(key, role, source, patients, path, carries=row.get("carries") or meta.get("carries"))
 
 
 def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
@@ -185,7 +187,7 @@ def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
             for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
                 name = printable(path)
                 key = name if decoded.index is None else f"{name}#{decoded.index}"
-                found.append(Picture(key, raw_path=name))
+                found.append(Picture(key, raw_path=name, carries=decoded.header.carries))
                 prints.add(normalised.pixels, group=number)
         except (NotUltrasound, UnsupportedMedium):
             continue

@@ -99,6 +99,8 @@ _BY_SUFFIX: Mapping[str, Callable[[str], bytes]] = {
     "mp4": _clip("mp4", "libx264"),
     "mov": _clip("mov", "libx264"),
     "avi": _clip("avi", "mpeg4"),
+    "mpeg": _clip("mpeg", "mpeg1video"),
+    "mpg": _clip("mpeg", "mpeg1video"),
     "webm": _clip("webm", "libvpx"),
     "mha": lambda path: metaimage(pictures(path)),
     "nii.gz": lambda path: encode.nifti(pictures(path), (0.5, 0.5, 0.5)),
