@@ -9,12 +9,13 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from model import params as training
-from openus import manifest, params, sources
+from openus import manifest, params, relations, sources
+from openus.data import Card
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Made by `make docs` from the code: mend it there. -->\n"
@@ -94,30 +95,99 @@ def parameters_page() -> str:
 
 def sources_page() -> str:
     """What is known of every source, from the cards."""
-
-    def word(value: Any) -> str:
-        return {None: "?", True: "yes", False: "no"}.get(value, str(value)).replace("|", "/")
-
+    cards = [sources.load(slug).card for slug in sources.slugs()]
+    numbered = [card for card in cards if card.index]
     lines = [
         NOTE,
         "# Sources\n",
-        "`?` is unknown: nothing here is guessed. `openus info SLUG` shows a whole card.\n",
-        "| # | slug | title | anatomy | media | images | patients | role | licence | pass on | commercial | access |",
-        "|---:|---|---|---|---|---:|---:|---|---|---|---|---|",
+        f"The {len(numbered)} sources of OpenUS-46 and {len(cards) - len(numbered)} extras. `?` is unknown: nothing "
+        "here is guessed. `openus info SLUG` shows a whole card.\n",
+        "*images* are counted as published (clips or volumes for such sources), *unique* without those that another "
+        "source holds too or that stand in a\nsource twice. *layout* is the best that the adapter was made from and "
+        "proven on: real files, the publisher's tables or file\nlists, public code that opens the data, or a "
+        "description. Until `openus fetch` exists, all are fetched by hand as `openus info`\nsays.\n",
+        "| # | slug | title | anatomy | media | images | unique | patients | bytes | role | licence | pass on | "
+        "commercial | derived | access | gate | layout |",
+        "|---:|---|---|---|---|---:|---:|---:|---:|---|---|---|---|---|---|---|---|",
     ]
-    cards = [sources.load(slug).card for slug in sources.slugs()]
     for card in cards:
+        licence = card.licence
         cells = [
-            card.index or "extra", f"`{card.slug}`", card.title, card.anatomy, " ".join(card.media),
-            card.expected_images, card.expected_patients, card.role, card.licence.name, card.licence.redistribution,
-            card.licence.commercial_use, f"[{card.access.kind}]({card.access.url})",
+            card.index or "extra", f"[`{card.slug}`](#{card.slug})", card.title, card.anatomy, " ".join(card.media),
+            card.expected_images, relations.unique_images(card.slug, card.expected_images), card.expected_patients,
+            card.size_bytes, card.role, licence.name, licence.redistribution, licence.commercial_use,
+            licence.derivatives, f"[{card.access.kind}]({card.access.url})", card.access.gated, card.layout,
         ]  # fmt: skip
-        lines.append("| " + " | ".join(word(cell) for cell in cells) + " |")
-    lines.append("\n## What to mind\n")
+        lines.append("| " + " | ".join(_word(cell) for cell in cells) + " |")
+    lines += ["", *_unknown(numbered), *_overlaps(), "## Each source\n"]
     for card in cards:
-        if card.notes:
-            lines += [f"**`{card.slug}`**", "", *(f"- {note}" for note in card.notes), ""]
+        lines += [f"### {card.slug}\n", f"{card.title}. {_sentence(card.anatomy_detail)}\n"]
+        lines += [f"- {note}" for note in card.notes]
+        lines += [f"- Not verified: {statement}" for statement in card.unverified]
+        lines += ["", "```bibtex", card.citation.strip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _word(value: Any) -> str:
+    return {None: "?", True: "yes", False: "no"}.get(value, str(value)).replace("|", "/")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
+
+
+def _unknown(cards: list[Card]) -> list[str]:
+    """For how many of the 46 a field is None."""
+    fields: dict[str, Sequence[Any]] = {
+        "licence": [card.licence.name for card in cards],
+        "pass on": [card.licence.redistribution for card in cards],
+        "commercial use": [card.licence.commercial_use for card in cards],
+        "derived works": [card.licence.derivatives for card in cards],
+        "gate": [card.access.gated for card in cards],
+        "images": [card.expected_images for card in cards],
+        "unique images": [relations.unique_images(card.slug, card.expected_images) for card in cards],
+        "patients": [card.expected_patients for card in cards],
+        "size of the download": [card.size_bytes for card in cards],
+        "a checksum of every file": [
+            True if card.files and all(f.sha256 or f.md5 for f in card.files) else None for card in cards
+        ],
+    }
+    rows = []
+    for name, values in fields.items():
+        missing = [card.slug for card, value in zip(cards, values, strict=True) if value is None]
+        few = ", ".join(f"`{slug}`" for slug in missing) if len(missing) <= MOST_NAMED else ""
+        rows.append(f"| {name} | {len(missing)} | {few} |")
+    weak = sum(bool(card.unverified) for card in cards)
+    return [
+        f"## What is unknown of the {len(cards)}\n",
+        "| field | unknown for | which, where few |",
+        "|---|---:|---|",
+        *rows,
+        "",
+        f"{weak} cards mark statements that rest on one weak place.\n",
+    ]
+
+
+MOST_NAMED = 15
+"""Sources that a row of the table of unknowns names."""
+
+
+def _overlaps() -> list[str]:
+    lines = [
+        "## Overlaps\n",
+        "| pictures of | also in | strength | images | how it is known |",
+        "|---|---|---|---:|---|",
+    ]
+    for one in relations.SAME_IMAGES:
+        other = "itself" if one.a == one.b else f"`{one.b}`"
+        lines.append(f"| `{one.a}` | {other} | {one.strength} | {_word(one.images)} | {one.evidence} |")
+    lines += ["", "| patients of | may be those of | strength | policy | why |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{one.a}` | `{one.b}` | {one.strength} | {one.policy} | {one.why} |" for one in relations.SAME_PATIENTS
+    ]
+    lines += ["", "| outside OpenUS-46 | leaks | why |", "|---|---|---|"]
+    lines += [f"| {one.other} | {', '.join(one.leaks)} | {one.why} |" for one in relations.CARRIERS]
+    return [*lines, ""]
 
 
 PAGES = {"manifest.md": manifest_page, "parameters.md": parameters_page, "sources.md": sources_page}

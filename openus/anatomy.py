@@ -88,6 +88,7 @@ sciatic-nerve      | nerve           | UBERON 0001322 | Sciatic nerve
 scrotum            | -               | SCT 20233005   | Scrotum
 shoulder           | joint           | SCT 16982005   | Shoulder
 skin               | -               | UBERON 0002097 | Skin
+spinal-cord        | spine           | UBERON 0002240 | Spinal cord
 spine              | musculoskeletal | SCT 421060004  | Spine
 spleen             | abdomen         | SCT 78961009   | Spleen
 stomach            | gastrointestinal| SCT 69695003   | Stomach
