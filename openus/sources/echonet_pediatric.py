@@ -1,0 +1,60 @@
+"""EchoNet-Pediatric: heart clips of children in two views. By application; nothing made of it may be passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from openus.data import Access, Card, Item, Licence
+from openus.sources._layout import WRAPPER, find, matched, read_csv
+
+_TERMS = "Stanford University School of Medicine EchoNet-Pediatric Dataset Research Use Agreement"
+CARD = Card(
+    slug="echonet-pediatric",
+    index=20,
+    name="EchoNet-Pediatric",
+    title="EchoNet-Pediatric (EchoNet-Peds): a large pediatric echocardiography video data resource",
+    anatomy="heart",
+    anatomy_detail="apical four-chamber and parasternal short-axis clips, 0 to 18 years, 112x112 pixels; Stanford",
+    species="human",
+    subject="in-vivo",
+    media=("avi",),
+    role="pretrain",
+    licence=Licence(_TERMS, commercial_use=False, redistribution=False, derivatives=False),
+    access=Access(
+        kind="form",
+        url="https://echonet.github.io/pediatric/index.html#dataset",
+        ids={"aimi_azure": "a84b6be6-0d33-41f9-8996-86e5df53b005"},
+        gated="application",
+        steps=(
+            "Open the page, 'Accessing Dataset' (2023: stanfordaimi.azurewebsites.net; perhaps redivis.com now).",
+            "Register yourself, accept the agreement, download: A4C/ and PSAX/, each with FileList.csv and Videos/.",
+        ),
+    ),
+    expected_images=7643,
+    citation="""@article{reddy2023echonetpeds, author={Reddy, Charitha and Lopez, Leo and Ouyang, David and Zou, James
+    Y. and He, Bryan}, title={Video-Based Deep Learning for Automated Assessment of Left Ventricular Ejection Fraction
+    in Pediatric Patients}, journal={Journal of the American Society of Echocardiography}, year={2023},
+    doi={10.1016/j.echo.2023.01.015}}""",
+    notes=(
+        "The agreement forbids copies and derived works for others: what is made of it stays with the registered user.",
+        "expected_images: clips. The page says 7,643 and also 3,176 + 4,424; two users count 3,284 A4C and 4,526 PSAX.",
+        "Folds go by patient, alike in both views; none is the test. EF, age and so on (FileList.csv) are no label.",
+    ),
+    layout="public code",
+    unverified=("The number of clips; the number of patients is not known.",),
+)
+
+IMAGES = WRAPPER + (
+    r"(?P<id>(?P<view>A4C|PSAX)/Videos/(?P<video>(?P<patient>CR[0-9a-z]{7})-(?P<study>CR[0-9a-z]{7})-\d{6})\.avi)"
+)
+IGNORED: tuple[tuple[str, str], ...] = ()
+
+
+def items(root: Path) -> Iterator[Item]:
+    """Patient, study (accession), video: first, second part and whole of the stem. Split: fold-k, k = column Split."""
+    rows = {view: read_csv(find(root, WRAPPER + rf"{view}/FileList\.csv"), key="FileName") for view in ("A4C", "PSAX")}
+    for item, found in matched(root, IMAGES, IGNORED):
+        fold = rows[found["view"]].get(f"{found['video']}.avi", {}).get("Split")
+        yield replace(item, split=f"fold-{fold}" if fold else None)
