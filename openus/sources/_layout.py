@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from openus.data import Item
 from openus.storage import walk
@@ -113,6 +115,15 @@ def read_text(path: Path | None) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def read_json(path: Path | None) -> Any:
+    """What a JSON file holds; None where it is missing or damaged."""
+    try:
+        return json.loads(read_text(path) or "null")
+    except ValueError as error:
+        _log.warning("%s is not read: %s.", path.name if path else "table", error)
+        return None
 
 
 def read_csv(path: Path | None, key: str, delimiter: str = ",") -> dict[str, Row]:

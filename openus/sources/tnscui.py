@@ -1,0 +1,61 @@
+"""TN-SCUI 2020: thyroid nodules of a challenge whose terms forbid passing them on. An extra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from openus.data import Access, Card, Item, Licence
+from openus.sources._layout import WRAPPER, existing, find, matched, read_csv
+
+CARD = Card(
+    slug="tnscui",
+    index=None,
+    name="TNSCUI",
+    title="TN-SCUI 2020: Thyroid Nodule Segmentation and Classification in Ultrasound Images (MICCAI 2020 challenge)",
+    anatomy="thyroid",
+    anatomy_detail="thyroid nodules, Chinese multi-centre alliance (CMUAA), Ruijin Hospital",
+    species="human",
+    subject="in-vivo",
+    media=("png",),
+    role="pretrain",
+    licence=Licence("challenge terms", redistribution=False),
+    access=Access(
+        kind="form",
+        url="https://tn-scui2020.grand-challenge.org/Home/",
+        ids={"challenge": "tn-scui2020.grand-challenge.org", "design_document": "10.5281/zenodo.3715942"},
+        gated="application",
+        steps=(
+            "Join the challenge on grand-challenge.org, send its organisers the signed agreement, wait for the link.",
+            "The form was not seen, and whether they still answer is unknown.",
+        ),
+    ),
+    expected_images=3644,
+    citation=r"""@misc{zhou2020thyroid, year=2020, month=mar, publisher={Zenodo}, doi={10.5281/zenodo.3715942},
+  title={Thyroid Nodule Segmentation and Classification in Ultrasound Images},
+  author={Zhou, Jianqiao and Jia, Xiaohong and Ni, Dong and Noble, Alison and Huang, Ruobing and Tan, Tao and Van,
+    Manh The}}""",
+    notes=(
+        "Participants 'are not allowed to provide the challenge data anywhere' (the organisers, by e-mail).",
+        "3,644 training pictures (1,641 benign, 2,003 malignant); 910 test pictures have no released labels.",
+        "DDTI repacked 'in TNSCUI format' is often mistaken for it. A repacked copy (JPEGImages/) is read too.",
+        "The file number may be a patient; that is not confirmed, so no patient is told.",
+    ),
+    layout="public code",
+    unverified=("A signed agreement as the way in.",),
+)
+
+IMAGES = WRAPPER + r"(?P<id>image/(?P<n>\d+)\.(?:PNG|png)|JPEGImages/[^/]+\.jpg)"
+IGNORED = (("mask", r"(?:^|/)(?:mask|SegmentationClass)/"),)
+
+
+def items(root: Path) -> Iterator[Item]:
+    """Label: CATE of train.csv, 0 benign and 1 malignant; the repacked copy has none."""
+    rows = read_csv(find(root, WRAPPER + r"train\.csv"), key="ID")
+    grades = {name.rpartition("/")[2].split(".")[0].lstrip("0"): row.get("CATE") for name, row in rows.items()}
+    for item, found in matched(root, IMAGES, IGNORED):
+        label = {"0": "benign", "1": "malignant"}.get(grades.get((found["n"] or "").lstrip("0")) or "")
+        repacked = item.path.replace("JPEGImages/", "SegmentationClass/").removesuffix(".jpg") + ".png"
+        mask = item.path.replace("image/", "mask/") if found["n"] else repacked
+        yield replace(item, label=label, masks=existing(root, mask))
