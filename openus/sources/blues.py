@@ -23,7 +23,7 @@ CARD = Card(
     subject="in-vivo",
     media=("mp4",),
     role="pretrain",
-    licence=Licence("CC-BY-NC-ND-4.0", commercial_use=False, redistribution=False),
+    licence=Licence("CC-BY-NC-ND-4.0", commercial_use=False, redistribution=False, derivatives=False),
     access=Access(
         kind="github",
         url="https://github.com/NinaWie/COVID-BLUES",
@@ -74,6 +74,7 @@ CARD = Card(
         "25 clips of five patients (2, 6, 26, 39, 50) begin with two black frames, byte-equal across patients.",
         "Same authors as pocus; the recordings differ.",
     ),
+    layout="real files",
 )
 
 IMAGES = WRAPPER + (r"(?P<id>lus_videos/(?P<video>patient_(?P<patient>\d+)_(?P<view>[LR][123])(?:_2)?)\.mp4)")

@@ -20,7 +20,7 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="pretrain",
-    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True),
+    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="tcia",
         url="https://www.cancerimagingarchive.net/collection/breast-lesions-usg/",
@@ -57,6 +57,11 @@ CARD = Card(
         "RGBA; in 31 pictures transparent corners lie over black and, in seven, over white strokes: compose on black.",
         "No published checksums (the xlsx of two public copies: 40,381 bytes, "
         "sha256 ac7c1d61c2d76fed7dcec57d6be6f04248c087c0ae700f5cf9c3f1aff76720fd).",
+    ),
+    layout="real files",
+    unverified=(
+        "Bytes and checksums of the zip.",
+        "A click on the usage policy before the download: one script says so, others fetch directly.",
     ),
 )
 

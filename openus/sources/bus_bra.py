@@ -23,7 +23,11 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="held-out",
-    licence=Licence("BUS-BRA LICENSE.txt (permissive, citation required)", commercial_use=True, redistribution=True),
+    licence=Licence(
+        "BUS-BRA LICENSE.txt (permissive, citation required, derivatives=True)",
+        commercial_use=True,
+        redistribution=True,
+    ),
     access=Access(
         kind="zenodo",
         url="https://zenodo.org/records/8231412",
@@ -55,6 +59,8 @@ CARD = Card(
         "Every PNG carries the text chunk Description 'BUS-BRA dataset': a sure mark of a re-shared copy. "
         "BUS-CoT (not in the 46) holds pictures of this benchmark.",
     ),
+    layout="real files",
+    unverified=("CC-BY-4.0 on the record: two places, both second hand.",),
 )
 
 IMAGES = WRAPPER + r"(?P<id>Images/(?P<name>bus_(?P<case>\d{4})-(?P<side>[lrs]))\.png)"

@@ -55,6 +55,11 @@ CARD = Card(
         "The licence is not stated at the source; mirrors disagree (CC0, CC-BY-4.0, other).",
         "Many pictures carry calipers, arrows and text.",
     ),
+    layout="real files",
+    unverified=(
+        "The licence: mirrors disagree.",
+        "600 patients; the scanner.",
+    ),
 )
 
 IMAGES = WRAPPER + r"(?P<id>(?P<label>benign|malignant|normal)/(?P=label) \((?P<n>\d+)\)\.png)"

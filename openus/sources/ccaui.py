@@ -20,7 +20,7 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="pretrain",
-    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True),
+    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="mendeley",
         url="https://data.mendeley.com/datasets/d4xt63mgjm/1",
@@ -42,6 +42,8 @@ CARD = Card(
         "RGB with a warm tint of up to 24 levels: not gray in three channels.",
         "Pair images and masks by file name, not by sorted position.",
     ),
+    layout="real files",
+    unverified=("What the prefix of a file name means (date, time, counter, preset).",),
 )
 
 IMAGES = WRAPPER + r"(?P<id>US images/(?:(?P<video>[^/]+?)_slice_)?[^/]+\.png)"

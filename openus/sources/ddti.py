@@ -54,6 +54,11 @@ CARD = Card(
         "The repacked archive holds every picture three times; only 1_or_data/image is read.",
         "The licence was not to be read at the original site.",
     ),
+    layout="real files",
+    unverified=(
+        "That first pictures of cases 1 to 250 are named _1 at the source.",
+        "How numbers are padded in the repacked form.",
+    ),
 )
 
 IMAGES = WRAPPER + r"(?P<id>(?P<case>\d+)_\d+\.jpg|1_or_data/image/\d+\.PNG)"

@@ -64,6 +64,8 @@ CARD = Card(
         "The repository has no licence; the HC part comes from HC18 (CC BY 4.0).",
         "The inner folder names of the image archives were not seen: pictures are told by their names.",
     ),
+    layout="published tables",
+    unverified=("The inner folders and picture sizes of the image archives.",),
 )
 
 IMAGES = WRAPPER + (

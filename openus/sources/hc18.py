@@ -20,7 +20,7 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="pretrain",
-    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True),
+    licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="zenodo",
         url="https://zenodo.org/records/1327317",
@@ -71,6 +71,8 @@ CARD = Card(
         "ultrasound-fetus, fast-u-net (HC part) and dfhi hold the same pictures under other names or sizes.",
         "Near-duplicates: nine pairs inside one training number; test 263 = 280.",
     ),
+    layout="real files",
+    unverified=("That the examinations of one woman cannot be told: nothing is published.",),
 )
 
 IMAGES = WRAPPER + (

@@ -24,7 +24,7 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="pretrain",
-    licence=Licence("CC-BY-NC-SA (version not stated)", commercial_use=False, redistribution=False),
+    licence=Licence("CC-BY-NC-SA (version not stated, derivatives=True)", commercial_use=False, redistribution=False),
     access=Access(
         kind="form",
         url="https://github.com/rsingla92/kidneyUS",
@@ -57,6 +57,11 @@ CARD = Card(
         "No label; View is Longitudinal, Transverse or Other. The table's Physical Delta is not taken as spacing: its "
         "unit is not stated.",
         "Not to be passed on without the registration and its research use agreement.",
+    ),
+    layout="published tables",
+    unverified=(
+        "The inner folder of the zip: one level or two.",
+        "The unit of Physical Delta.",
     ),
 )
 

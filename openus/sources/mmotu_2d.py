@@ -57,6 +57,11 @@ CARD = Card(
         "mmotu-3d comes from the same department and may share patients: held out together.",
         "The source states no licence for the data; third-party copies claim CC BY 4.0.",
     ),
+    layout="real files",
+    unverified=(
+        "A third mask N_binary_binary.PNG: seen for OTU_3d only.",
+        "Names of the archives in the Drive folder.",
+    ),
 )
 
 IMAGES = WRAPPER + r"(?P<id>OTU_2d/images/(?P<n>\d+)\.JPG)"

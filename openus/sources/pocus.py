@@ -58,6 +58,8 @@ CARD = Card(
         "dataset_metadata.csv of 2022-02-06: 162,326 bytes, "
         "sha256 36c7c8fc3f331c0e58cc14a1b87f038245247468be53a0806ab37ce4247cd048; newer states have more columns.",
     ),
+    layout="real files",
+    unverified=("That the newest commit holds the same 167 files as the state of February 2022.",),
 )
 
 IMAGES = (
@@ -74,13 +76,15 @@ IGNORED = (
 )
 
 _TERMS: Mapping[str, Licence] = {
-    "CC BY 4.0": Licence("CC-BY-4.0", commercial_use=True, redistribution=True),
-    "CC BY 2.0": Licence("CC-BY-2.0", commercial_use=True, redistribution=True),
-    "CC BY-NC 4.0": Licence("CC-BY-NC-4.0", commercial_use=False, redistribution=True),
-    "CC BY-NC -SA 4.0": Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True),
-    "CC BY-NC -SA 3.0": Licence("CC-BY-NC-SA-3.0", commercial_use=False, redistribution=True),
-    "CC BY-NC-ND 4.0": Licence("CC-BY-NC-ND-4.0", commercial_use=False, redistribution=False),
-    "CC-BY-NC-ND": Licence("CC-BY-NC-ND (version not stated)", commercial_use=False, redistribution=False),
+    "CC BY 4.0": Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
+    "CC BY 2.0": Licence("CC-BY-2.0", commercial_use=True, redistribution=True, derivatives=True),
+    "CC BY-NC 4.0": Licence("CC-BY-NC-4.0", commercial_use=False, redistribution=True, derivatives=True),
+    "CC BY-NC -SA 4.0": Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True, derivatives=True),
+    "CC BY-NC -SA 3.0": Licence("CC-BY-NC-SA-3.0", commercial_use=False, redistribution=True, derivatives=True),
+    "CC BY-NC-ND 4.0": Licence("CC-BY-NC-ND-4.0", commercial_use=False, redistribution=False, derivatives=False),
+    "CC-BY-NC-ND": Licence(
+        "CC-BY-NC-ND (version not stated)", commercial_use=False, redistribution=False, derivatives=False
+    ),
     "None": Licence(None, commercial_use=False, redistribution=False),
 }
 """Column License -> terms; a word that is not here is kept with unknown permissions."""

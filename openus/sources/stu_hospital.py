@@ -45,6 +45,8 @@ CARD = Card(
         "Masks have other sizes than their pictures (36 of 42) and 2 to 114 gray values: threshold at 128.",
         "No licence, no labels, no patients; 84 files of 584,448 bytes at the commit.",
     ),
+    layout="real files",
+    unverified=("Hospital, scanner and probe: one place, second hand.",),
 )
 
 IMAGES = WRAPPER + r"(?P<id>Hospital/Test_Image_\d+\.png)"

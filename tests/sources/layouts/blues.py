@@ -45,4 +45,6 @@ LAYOUT = Layout(
     from_tables=("label",),
     top_folders=("", "COVID-BLUES-1857a6fba9b8d00614f133fe8ffb7bc1f1a14f78/", "COVID-BLUES-main/COVID-BLUES-main/"),
     real=(44, 8),
+    archives={"COVID-BLUES-main.zip": [""]},
+    full=(362, 63),
 )

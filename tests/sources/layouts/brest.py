@@ -41,4 +41,6 @@ LAYOUT = Layout(
     from_tables=("label", "spacing_mm"),
     separate_tables=True,
     real=(19, 19),
+    archives={"BrEaST-Lesions_USG-images_and_masks-Dec-15-2023.zip": [f"{_I}/"]},
+    full=(256, 256),
 )

@@ -50,4 +50,6 @@ LAYOUT = Layout(
     },
     from_tables=("label", "split"),
     real=(105, 60),
+    archives={"BUSBRA.zip": [f"{_B}/"]},
+    full=(1875, 1064),
 )

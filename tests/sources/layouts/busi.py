@@ -34,4 +34,6 @@ LAYOUT = Layout(
         f"{_GT}/benign/malignant (7).png": "unlisted medium",
     },
     real=(83, 0),
+    archives={"Dataset_BUSI.zip": [f"{_GT}/"]},
+    full=(780, None),
 )

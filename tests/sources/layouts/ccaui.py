@@ -23,4 +23,6 @@ LAYOUT = Layout(
     decoys={f"{_C}/Expert mask images/202201121748100022VAS_slice_1069.png": "mask"},
     top_folders=("", f"{_C}/", "some-archive-main/"),
     real=(9, 0),
+    archives={"d4xt63mgjm-1.zip": [f"{_C}/"]},  # its true name was not seen
+    full=(1100, None),
 )

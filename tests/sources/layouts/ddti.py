@@ -34,4 +34,5 @@ LAYOUT = Layout(
     from_tables=("label",),
     top_folders=("", "archive/", "ddti-thyroid-ultrasound-images/archive/"),
     real=(135, 104),
+    archives={"DDTI dataset/DDTI.zip": ["DDTI dataset/DDTI/"]},
 )

@@ -53,4 +53,12 @@ LAYOUT = Layout(
     from_tables=("split",),
     top_folders=("", "Fast-U-Net-main/", "Fast-U-Net-5123c8e12fb9d847cc04eae2c69d6e9508731205/"),
     real=(3, 0),
+    archives={
+        "Fast-U-Net-main.zip": [""],
+        **{
+            f"Dataset/{part}.rar": [f"Dataset/{part}/"]
+            for part in ("AC/AC_image1", "AC/AC_image2", "AC/AC_mask", "HC/HC_image1", "HC/HC_image3", "HC/HC_mask")
+        },
+    },
+    full=(1414, None),
 )

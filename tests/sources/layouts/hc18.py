@@ -47,4 +47,6 @@ LAYOUT = Layout(
     separate_tables=True,
     top_folders=("", "training_set/", "some-archive-main/"),
     real=(35, 0),
+    archives={"training_set.zip": ["training_set/"], "test_set.zip": ["test_set/"]},
+    full=(1334, None),
 )

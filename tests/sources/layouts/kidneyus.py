@@ -42,4 +42,6 @@ LAYOUT = Layout(
     },
     from_tables=("view",),
     real=(0, 0),
+    archives={f"{_K}.zip": [f"{_K}/"]},
+    full=(514, 501),
 )

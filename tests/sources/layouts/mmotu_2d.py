@@ -35,4 +35,6 @@ LAYOUT = Layout(
     },
     from_tables=("label", "split"),
     real=(80, 0),
+    archives={"OTU_2d.zip": ["OTU_2d/"]},  # whether it is a zip was not seen
+    full=(1469, None),
 )

@@ -5,8 +5,8 @@ from openus.data import Licence
 
 # Extensions differ in case, brackets and pluses occur, one stem begins in lower case; licences stand per file.
 _V = "pocus_videos"
-_BY = Licence("CC-BY-4.0", commercial_use=True, redistribution=True)
-_NC = Licence("CC-BY-NC-4.0", commercial_use=False, redistribution=True)
+_BY = Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True)
+_NC = Licence("CC-BY-NC-4.0", commercial_use=False, redistribution=True, derivatives=True)
 _CASES = (  # path, stem, published patient id, label, licence of the table, patient group, licence
     (f"{_V}/convex/Reg_pat1Image_132943.mpeg", "4", "regular", "CC BY 4.0", "4", _BY),
     (f"{_V}/convex/Reg_Avi_lung-sliding.MP4", "4", "regular", "CC BY-NC 4.0", "4", _NC),
@@ -15,13 +15,13 @@ _CASES = (  # path, stem, published patient id, label, licence of the table, pat
     (f"{_V}/convex/Reg_northumbria_1009_vid2.avi", "212", "regular", "CC BY-NC 4.0", "northumbria_1009", _NC),
     (f"{_V}/convex/Cov-Atlas+(44).gif", "207", "COVID-19", "CC BY 4.0", "S3", _BY),
     (f"{_V}/linear/label_uncertain/Vir_or_Pneu_prospective_file4.mp4", "", "Viral pneumonia", "CC BY 2.0", None,
-     Licence("CC-BY-2.0", commercial_use=True, redistribution=True)),
+     Licence("CC-BY-2.0", commercial_use=True, redistribution=True, derivatives=True)),
     (f"{_V}/convex/Cov_denault_proposedUS_vid1.mov", "9", "COVID-19", "COVID-19 emergency license", "9",
      Licence("COVID-19 emergency license")),
     ("pocus_images/convex/Cov_severe_acutemedicine.png", "30", "COVID-19", "None", "30",
      Licence(None, commercial_use=False, redistribution=False)),
     ("pocus_images/linear/Cov_x.JPG", "31", "COVID-19", "CC BY-NC -SA 4.0", "31",
-     Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True)),
+     Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True, derivatives=True)),
 )  # fmt: skip
 
 
@@ -62,4 +62,6 @@ LAYOUT = Layout(
     from_tables=("label", "licence", "patient"),
     top_folders=("", "covid19_ultrasound-master/", "twice/twice/"),
     real=(49, 28),
+    archives={"covid19_ultrasound-master.zip": [""]},
+    full=(167, None),
 )

@@ -10,4 +10,6 @@ LAYOUT = Layout(
     decoys={"Hospital/mask_1.png": "mask", "Hospital/mask_41.png": "mask"},
     top_folders=("", "STU-Hospital-master/", "STU-Hospital-ba4a898d6c42fdfb5aa2b122742fd4cf6195349b/"),
     real=(42, 0),
+    archives={"STU-Hospital-master.zip": [""]},
+    full=(42, None),
 )
