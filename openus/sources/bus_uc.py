@@ -43,8 +43,8 @@ CARD = Card(
     notes=(
         "The licence is the record's; the pictures stem from a website of somebody else.",
         "811 pictures (358 benign, 453 malignant); other lists say 810 or 855. All/ repeats them and is left out.",
-        "No patients are told, and the site shows several pictures a case: neighbours may be one patient. Never compared "
-        "with busi, bus-bra, buid and s1, which may hold pictures of the same site.",
+        "No patients are told, and the site shows several pictures a case: neighbours may be one patient. Never "
+        "compared with busi, bus-bra, buid and s1, which may hold pictures of the same site.",
     ),
     layout="public code",
     unverified=("The licence.", "How file names are written: 01, 010 and 0319 were seen in one place each."),

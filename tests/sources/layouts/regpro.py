@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from layouts import Layout
 from pixels import pictures
+
+from layouts import Layout
 from openus.data import Reading
 from openus.sample import encode
 
