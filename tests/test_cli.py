@@ -44,9 +44,11 @@ def test_list_is_one_json_document_with_the_contracts_keys() -> None:
     for source in ran.json["sources"]:
         assert set(keys) <= set(source)
     held_out = {source["slug"] for source in ran.json["sources"] if source["role"] == "held-out"}
-    assert held_out == {"bus-bra", "mmotu-2d"}
+    assert held_out == {"bus-bra", "mmotu-2d", "gist514-db"}
+    indices = [source["index"] for source in ran.json["sources"]]
+    assert indices == [*range(1, 47), *[None] * 7]
     extras = {source["slug"] for source in ran.json["sources"] if source["index"] is None}
-    assert extras == {"busi", "ddti"}
+    assert extras == {"busi", "buid", "ddti", "echonet-lvh", "tg3k", "tn3k", "tnscui"}
 
 
 def test_list_as_a_table_names_every_source() -> None:

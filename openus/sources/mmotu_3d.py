@@ -25,7 +25,7 @@ CARD = Card(
     access=Access(
         kind="gdrive",
         url="https://drive.google.com/drive/folders/1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1",
-        ids={"folder": "1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1", "code": "github.com/cv516Buaa/MMOTU_DS2Net"},
+        ids={"folder": "1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1", "code": "cv516Buaa/MMOTU_DS2Net"},
         steps=("Open the Drive folder of MMOTU, download OTU_3d (OTU_CEUS in the paper) and unpack it where needed.",),
     ),
     expected_images=170,

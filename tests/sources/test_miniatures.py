@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import miniature
+import pixels
 import pytest
 from conftest import openus
 from layouts import layouts
@@ -19,6 +23,52 @@ from openus.storage import walk
 
 LAYOUTS = layouts()
 SLUGS = sources.slugs()
+
+
+TWINS: Mapping[str, Mapping[str, str]] = {
+    "HC18's training 000": {
+        "hc18": "training_set/000_HC.png",
+        "dfhi": "Diverse Fetal Head Images/Orginal_train_images_to_959_661/000_HC.png",
+        "ultrasound-fetus": "Ultrasound Fetus Dataset/Ultrasound Fetus Dataset/Data/Data/train/malignant/1_HC.png",
+    },
+    "HC18's training 010": {
+        "hc18": "training_set/010_2HC.png",
+        "dfhi": "Diverse Fetal Head Images/Orginal_train_images_to_959_661/010_2HC.png",
+        "fast-u-net": "Dataset/HC/HC_image3/010_2HC.png",
+    },
+    "HC18's test 000": {
+        "hc18": "test_set/000_HC.png",
+        "ultrasound-fetus": "Ultrasound Fetus Dataset/Ultrasound Fetus Dataset/Data/Data/train/benign/1_HC.png",
+    },
+    "a brain of FETAL_PLANES_DB": {
+        "fetal-planes-db": "Images/Patient00168_Plane3_1_of_3.png",
+        "dfhi": "Trans-thalamic/Trans-thalamic/Patient00168_Plane3_1_of_3.png",
+    },
+    "a nodule of TN3K": {
+        "tn3k": "Thyroid Dataset/tn3k/test-image/0000.jpg",
+        "thyroid": "Thyroid Dataset/tn3k/test-image/0000.jpg",
+    },
+    "a gland of TG3K": {
+        "tg3k": "Thyroid Dataset/tg3k/thyroid-image/0000.jpg",
+        "thyroid": "Thyroid Dataset/tg3k/thyroid-image/0000.jpg",
+    },
+}
+"""What is known to be one picture: its name -> source -> path. DFHI's are resized."""
+
+
+def filling(slug: str) -> miniature.Pixels:
+    """What fills the files of a source: pictures of their own but for the twins."""
+    twins = {paths[slug]: name for name, paths in TWINS.items() if slug in paths}
+
+    def fill(path: str) -> bytes | None:
+        if path not in twins:
+            return pixels.medium(f"{slug}/{path}")
+        picture = pixels.picture(twins[path], 144, 192)
+        if slug == "dfhi":
+            picture = cv2.resize(picture, (240, 165), interpolation=cv2.INTER_CUBIC)
+        return cv2.imencode("." + path.rpartition(".")[2], picture)[1].tobytes()
+
+    return fill
 
 
 def bare(item: Item) -> tuple[object, ...]:
@@ -41,7 +91,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All sources as their publishers pack them, unpacked."""
     folder = tmp_path_factory.mktemp("all")
     for slug in SLUGS:
-        miniature.write(LAYOUTS[slug], folder / slug)
+        miniature.write(LAYOUTS[slug], folder / slug, filling(slug))
         unpack_all(folder / slug, keep=False)
     return folder
 
@@ -86,9 +136,43 @@ def test_exactly_the_declared_images_become_frames(slug: str, rows: dict, built:
     assert len({row["patient_id"] for row in rows[slug]} - {None}) == len(patients)
 
 
-def test_every_file_of_every_source_is_accounted_for(built: Path, root: Path) -> None:
-    import json
+@pytest.mark.parametrize("name", TWINS)
+def test_a_picture_that_several_sources_hold_is_one_cluster_and_kept_once(name: str, rows: dict) -> None:
+    found = [row for slug, path in TWINS[name].items() for row in rows[slug] if row["raw_path"].endswith(path)]
+    assert {row["source"] for row in found} == set(TWINS[name])
+    assert len({row["cluster"] for row in found}) == 1 and found[0]["cluster"] is not None
+    assert [row["status"] for row in found].count("kept") == 1
+    assert {row["drop_reason"] for row in found} <= {None, "near-duplicate", "exact-duplicate"}
 
+
+def test_sources_that_share_patients_share_their_ids(rows: dict) -> None:
+    both = [{row["patient_id"] for row in rows[slug]} for slug in ("fetal-planes-db", "dfhi")]
+    assert both[0] & both[1] == {"fetal-planes:168"} | (both[0] & both[1] & {None})
+
+
+def test_what_falls_with_a_benchmark_is_absent(rows: dict) -> None:
+    assert rows["mmotu-3d"]
+    assert {row["drop_reason"] for row in rows["mmotu-3d"]} == {"leakage"}
+    kept = [row for slug in SLUGS for row in rows[slug] if row["role"] == "held-out"]
+    assert {row["status"] for row in kept} == {"kept"}
+    assert {row["source"] for row in kept} == {"bus-bra", "mmotu-2d", "gist514-db"}
+
+
+def test_simulations_and_phantoms_are_marked(rows: dict) -> None:
+    simulated = {row["subject"] for row in rows["abdomenus"] if "/AUS/" in row["raw_path"]}
+    assert simulated == {"simulation"}
+    assert {row["subject"] for row in rows["abdomenus"] if "/RUS/" in row["raw_path"]} == {"in-vivo"}
+    assert {row["subject"] for slug in ("cactus", "luss-phantom") for row in rows[slug]} == {"phantom"}
+
+
+def test_terms_reach_every_row(rows: dict, built: Path) -> None:
+    for slug in ("bus-b", "blues", "tnscui", "kidneyus", "echonet-dynamic"):
+        assert {row["redistribution"] for row in rows[slug]} == {False}, slug
+        assert slug in json.loads((built / "build.json").read_text())["local_use_only"]
+    assert "hc18" not in json.loads((built / "build.json").read_text())["local_use_only"]
+
+
+def test_every_file_of_every_source_is_accounted_for(built: Path, root: Path) -> None:
     counts = json.loads((built / "build.json").read_text())["sources"]
     assert set(counts) == set(SLUGS)
     for slug, count in counts.items():
