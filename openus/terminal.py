@@ -108,12 +108,30 @@ def related(card: Card) -> dict[str, Any]:
 
 
 def consequences(card: Card) -> list[str]:
-    """What follows from the terms of a source for who builds a corpus from it."""
-    if card.licence.local_only:
-        return ["What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."]
-    if card.licence.name is None:
-        return ["It states no terms: ask its authors before you publish anything that is made of it."]
-    return []
+    """What follows from the terms of a source for who builds a corpus from it.
+
+    What the elements of a Creative Commons licence ask: https://creativecommons.org/share-your-work/cclicenses/
+    """
+    licence = card.licence
+    name = licence.name or ""
+    elements = name.split()[0].split("-") if name.startswith("CC") else []
+    asks = [text for element, text in _ELEMENTS.items() if element in elements]
+    told = [f"It asks you to {'; '.join(asks)}."] if asks else []
+    if licence.local_only:
+        told.append(
+            "What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."
+        )
+    if licence.name is None:
+        told.append("It states no terms: ask its authors before you publish anything that is made of it.")
+    return told
+
+
+_ELEMENTS = {
+    "BY": "credit its authors",
+    "NC": "use it for no commercial purpose",
+    "SA": "pass on what you make of it under the same licence",
+    "ND": "pass on nothing that is made of it",
+}
 
 
 _GATES = {
@@ -173,7 +191,10 @@ def card_text(card: Card) -> str:
         "How to get it",
         fact("from", f"{card.access.url} ({card.access.kind}; {_GATES[card.access.gated]})"),
         *(point(step, f"{number}.") for number, step in enumerate(card.access.steps, start=1)),
-        point(f"Then put it under DIR/{card.slug}/ and name DIR with --root.", f"{len(card.access.steps) + 1}."),
+        point(
+            f"Put what came out under raw/{card.slug}/ and run `openus build-shards --root raw --out corpus`.",
+            f"{len(card.access.steps) + 1}.",
+        ),
     ]
     if card.access.ids:
         lines.append(fact("ids", ", ".join(f"{name} {value}" for name, value in card.access.ids.items())))

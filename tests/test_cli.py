@@ -119,3 +119,7 @@ def test_bibtex_alone() -> None:
 def test_terms_that_forbid_passing_on_are_said() -> None:
     assert "pass on no shards" in openus("info", "kidneyus").stdout
     assert "pass on no shards" not in openus("info", "hc18").stdout
+    assert "credit its authors." in openus("info", "hc18").stdout
+    camus = " ".join(openus("info", "camus").stdout.split())
+    assert "credit its authors; use it for no commercial purpose; pass on what you make of it under the same" in camus
+    assert "states no terms" in openus("info", "busi").stdout

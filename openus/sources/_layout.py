@@ -13,6 +13,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,17 @@ def item(key: str, path: str, words: Mapping[str, str | None]) -> Item:
     )
 
 
-def listed(root: Path, images: str, ignored: Rules = ()) -> Iterator[Item]:
-    """The items of `matched`, for a source whose pattern says it all."""
-    return (item for item, _ in matched(root, images, ignored))
+def listed(
+    root: Path, images: str, ignored: Rules = (), *, mask: tuple[str, str] = ("", ""), view: str | None = None
+) -> Iterator[Item]:
+    """The items of `matched`, for a source whose pattern says it all.
+
+    mask: the part of an image's path by which its mask's path differs, and what stands there in its stead.
+    view: of all items, where they have no other.
+    """
+    for found, _ in matched(root, images, ignored):
+        masks = existing(root, found.path.replace(*mask)) if mask[0] else ()
+        yield replace(found, view=found.view or view, masks=masks)
 
 
 def existing(root: Path, *candidates: str) -> tuple[str, ...]:

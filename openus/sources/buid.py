@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, listed
 
 _SITE = "https://qamebi.com/wp-content/uploads/2022/11"
 
@@ -52,5 +51,4 @@ IGNORED = (("mask", r" Mask\.tif$"), ("lesion crop", r" Lesion\.bmp$"))
 
 def items(root: Path) -> Iterator[Item]:
     """Label: the class folder. No patient, no split."""
-    for item, _ in matched(root, IMAGES, IGNORED):
-        yield replace(item, masks=existing(root, item.path.removesuffix("Image.bmp") + "Mask.tif"))
+    return listed(root, IMAGES, IGNORED, mask=(" Image.bmp", " Mask.tif"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, listed
 
 CARD = Card(
     slug="bus-uc",
@@ -56,5 +55,4 @@ IGNORED = (("mask", r"(?:^|/)masks/[^/]*\.png$"), ("second copy", r"(?:^|/)All/i
 
 def items(root: Path) -> Iterator[Item]:
     """Label: the class folder. No patient, no split."""
-    for item, _ in matched(root, IMAGES, IGNORED):
-        yield replace(item, masks=existing(root, item.path.replace("/images/", "/masks/")))
+    return listed(root, IMAGES, IGNORED, mask=("/images/", "/masks/"))

@@ -15,10 +15,7 @@ CARD = Card(
     name="BUSI (not in OpenUS-46; in UltraSam's US-43d and OpenUS)",
     title="Dataset of breast ultrasound images",
     anatomy="breast",
-    anatomy_detail=(
-        "breast B-mode: benign, malignant, normal; Baheya Hospital, Cairo, 2018; women of 25 to 75 years; "
-        "GE LOGIQ E9 and E9 Agile. About 70 pictures show the axilla."
-    ),
+    anatomy_detail="Baheya Hospital, Cairo, 2018; women of 25 to 75; GE LOGIQ E9; about 70 pictures show the axilla",
     species="human",
     subject="in-vivo",
     media=("png",),
@@ -29,8 +26,7 @@ CARD = Card(
         url="https://scholar.cu.edu.eg/?q=afahmy/pages/dataset",
         ids={"paper_doi": "10.1016/j.dib.2019.104863", "kaggle_mirror": "aryashah2k/breast-ultrasound-images-dataset"},
         steps=(
-            "Fetch https://scholar.cu.edu.eg/Dataset_BUSI.zip (the server's TLS certificate is unstable: "
-            "the SHA-256 must do the verifying).",
+            "Fetch https://scholar.cu.edu.eg/Dataset_BUSI.zip (its certificate is unstable: check the SHA-256).",
             "Fallback: the Kaggle mirror (login), same tree under Dataset_BUSI_with_GT/.",
         ),
     ),
@@ -43,23 +39,17 @@ CARD = Card(
         ),
     ),
     expected_images=780,
-    citation=r"""@article{aldhabyani2020busi,
-  title={Dataset of breast ultrasound images},
+    citation=r"""@article{aldhabyani2020busi, title={Dataset of breast ultrasound images},
   author={Al-Dhabyani, Walid and Gomaa, Mohammed and Khaled, Hussien and Fahmy, Aly},
-  journal={Data in Brief}, volume={28}, pages={104863}, year={2020}, doi={10.1016/j.dib.2019.104863}
-}""",
+  journal={Data in Brief}, volume={28}, pages={104863}, year={2020}, doi={10.1016/j.dib.2019.104863}}""",
     notes=(
         "expected_images: 780 pictures in the archive (1,578 files with masks); one list counts masks too (1,560).",
         "No patient ids: 203 pairs correlate above 0.97 (319 of 780 pictures), ten of them across classes; "
         "benign (433) and malignant (145) are equal pixel for pixel. A split by file name leaks.",
-        "The licence is not stated at the source; mirrors disagree (CC0, CC-BY-4.0, other).",
-        "Many pictures carry calipers, arrows and text.",
+        "No licence at the source; mirrors disagree (CC0, CC-BY-4.0, other). Many pictures carry calipers and text.",
     ),
     layout="real files",
-    unverified=(
-        "The licence: mirrors disagree.",
-        "600 patients; the scanner.",
-    ),
+    unverified=("The licence: mirrors disagree.", "600 patients; the scanner."),
 )
 
 IMAGES = WRAPPER + r"(?P<id>(?P<label>benign|malignant|normal)/(?P=label) \((?P<n>\d+)\)\.png)"

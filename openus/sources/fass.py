@@ -25,15 +25,9 @@ CARD = Card(
     access=Access(
         kind="mendeley",
         url="https://data.mendeley.com/datasets/4gcpm9dsc3/1",
-        ids={
-            "dataset": "4gcpm9dsc3",
-            "version": "1",
-            "doi": "10.17632/4gcpm9dsc3.1",
-            "file": "89e74076-ff57-4e81-9634-4fc29c6128ff",
-        },
+        ids={"dataset": "4gcpm9dsc3", "version": "1", "file": "89e74076-ff57-4e81-9634-4fc29c6128ff"},
         steps=(
-            "Open the page in a browser, download the one zip (1.06 GB) and unpack it.",
-            "'Download All' wraps that zip into another one and is barred to programs.",
+            "Open the page in a browser, download the zip (1.06 GB; 'Download All' wraps it once more), unpack it.",
         ),
     ),
     files=(

@@ -40,9 +40,7 @@ CARD = Card(
         "The source states no licence for the data; third-party copies claim CC BY 4.0.",
     ),
     layout="public code",
-    unverified=(
-        "The lists' names and their lines '138.JPG  3': one docstring; train.txt and val.txt also in a config.",
-    ),
+    unverified=("The lists' names and lines ('138.JPG  3'): one docstring; train.txt and val.txt also a config.",),
 )
 
 IMAGES = WRAPPER + r"(?P<id>OTU_3d/images/(?P<n>\d+)\.JPG)"
@@ -58,6 +56,5 @@ def items(root: Path) -> Iterator[Item]:
             lines[n] = (part, label or lines.get(n, ("", None))[1])
     for item, found in matched(root, IMAGES, IGNORED):
         stem = item.path.replace("/images/", "/annotations/").removesuffix(".JPG")
-        masks = existing(root, f"{stem}.PNG", f"{stem}_binary.PNG")
         split, label = lines.get(found["n"], (None, None))
-        yield replace(item, label=label, split=split, masks=masks)
+        yield replace(item, label=label, split=split, masks=existing(root, f"{stem}.PNG", f"{stem}_binary.PNG"))

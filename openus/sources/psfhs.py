@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, listed
 
 CARD = Card(
     slug="psfhs",
@@ -56,5 +55,4 @@ IGNORED = (("mask", r"(?:^|/)label_mha/\d{5}\.mha$"),)
 
 def items(root: Path) -> Iterator[Item]:
     """View: transperineal, of all. There is no official split, no label and no patient."""
-    for item, _ in matched(root, IMAGES, IGNORED):
-        yield replace(item, view="transperineal", masks=existing(root, item.path.replace("image_mha/", "label_mha/")))
+    return listed(root, IMAGES, IGNORED, mask=("image_mha/", "label_mha/"), view="transperineal")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, find, matched, read_json
+from openus.sources._layout import WRAPPER, find, listed, read_json
 
 CARD = Card(
     slug="tg3k",
@@ -48,11 +48,8 @@ CARD = Card(
     unverified=("Open-CAS as the source of the sweeps: inferred from number, size and content.",),
 )
 
-IMAGES = WRAPPER + r"(?P<id>thyroid-image/(?P<n>\d{4})\.jpg)"
-IGNORED = (
-    ("mask", r"(?:^|/)thyroid-mask/"),
-    ("other part of the archive", r"(?:^|/)(?:tn3k|DDTI dataset)/"),
-)
+IMAGES = WRAPPER + r"(?P<id>thyroid-image/\d{4}\.jpg)"
+IGNORED = (("mask", r"(?:^|/)thyroid-mask/"), ("other part of the archive", r"(?:^|/)(?:tn3k|DDTI dataset)/"))
 
 
 def items(root: Path) -> Iterator[Item]:
@@ -60,6 +57,5 @@ def items(root: Path) -> Iterator[Item]:
     lists = read_json(find(root, WRAPPER + r"tg3k-trainval\.json"))
     parts = lists if isinstance(lists, dict) else {}
     splits = {n: part for part in ("train", "val") for n in parts.get(part) or () if isinstance(n, int)}
-    for item, found in matched(root, IMAGES, IGNORED):
-        masks = existing(root, item.path.replace("-image/", "-mask/"))
-        yield replace(item, split=splits.get(int(found["n"])), masks=masks)
+    for item in listed(root, IMAGES, IGNORED, mask=("-image/", "-mask/")):
+        yield replace(item, split=splits.get(int(item.path[-8:-4])))

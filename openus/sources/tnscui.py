@@ -27,15 +27,14 @@ CARD = Card(
         ids={"challenge": "tn-scui2020.grand-challenge.org", "design_document": "10.5281/zenodo.3715942"},
         gated="application",
         steps=(
-            "Join the challenge on grand-challenge.org, send its organisers the signed agreement, wait for the link.",
-            "The form was not seen, and whether they still answer is unknown.",
+            "Join the challenge, send its organisers the signed agreement (the form was not seen), wait for the link.",
         ),
     ),
     expected_images=3644,
     citation=r"""@misc{zhou2020thyroid, year=2020, month=mar, publisher={Zenodo}, doi={10.5281/zenodo.3715942},
   title={Thyroid Nodule Segmentation and Classification in Ultrasound Images},
-  author={Zhou, Jianqiao and Jia, Xiaohong and Ni, Dong and Noble, Alison and Huang, Ruobing and Tan, Tao and Van,
-    Manh The}}""",
+  author={Zhou, Jianqiao and Jia, Xiaohong and Ni, Dong and Noble, Alison and Huang, Ruobing and Tan, Tao and
+    Van, Manh The}}""",
     notes=(
         "Participants 'are not allowed to provide the challenge data anywhere' (the organisers, by e-mail).",
         "3,644 training pictures (1,641 benign, 2,003 malignant); 910 test pictures have no released labels.",

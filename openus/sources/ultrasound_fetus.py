@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, listed
 
 CARD = Card(
     slug="ultrasound-fetus",
@@ -66,6 +65,4 @@ IGNORED = (
 
 def items(root: Path) -> Iterator[Item]:
     """View: the standard plane, of all. Split: train, test or validation. No label, no patient."""
-    for item, _ in matched(root, IMAGES, IGNORED):
-        masks = existing(root, item.path.removesuffix(".png") + "_Annotation.png")
-        yield replace(item, view="fetal head standard plane", masks=masks)
+    return listed(root, IMAGES, IGNORED, mask=("HC.png", "HC_Annotation.png"), view="fetal head standard plane")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pixels
 import pytest
 
 from openus.sources import _layout
@@ -86,3 +88,34 @@ def test_case_xml(text: str, word: str | None, encoding: str, tmp_path: Path) ->
 
 def test_case_xml_may_be_absent(tmp_path: Path) -> None:
     assert xml_text(tmp_path / "1.xml", "tirads") is None
+
+
+def test_an_hdf5_index_is_read_as_text_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "d.hdf5"
+    path.write_bytes(
+        pixels.hdf5({"id": np.array([[b"3_"], [b"\xff"]]), "n": np.array([1.0, 2.5]), "image": np.zeros((2, 9))})
+    )
+    assert _layout.read_hdf5(path, "id", "n") == [("3_", "1"), ("\ufffd", "2.5")]
+    assert _layout.read_hdf5(path, "id", "absent") == []
+    path.write_bytes(path.read_bytes()[:900])
+    assert _layout.read_hdf5(path, "id") == _layout.read_hdf5(None, "id") == []
+
+
+def test_damaged_json_is_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('{"a": [1]}')
+    assert _layout.read_json(path) == {"a": [1]}
+    path.write_text('{"a": [1')
+    assert _layout.read_json(path) is None
+    assert _layout.read_json(None) is None
+
+
+def test_listed_pairs_masks_by_path_and_gives_all_one_view(tmp_path: Path) -> None:
+    for name in ("images/1.png", "masks/1.png", "images/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"-")
+    found = list(_layout.listed(tmp_path, r"(?P<id>images/\d\.png)", mask=("images/", "masks/"), view="axial"))
+    assert [(item.id, item.masks, item.view) for item in found] == [
+        ("images/1.png", ("masks/1.png",), "axial"),
+        ("images/2.png", (), "axial"),
+    ]
