@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from openus.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+REAL = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real ultrasound files: `OPENUS_REAL`, or `shared/real` beside the repository; skips without."""
-    folder = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
+    folder = REAL
     if not folder.is_dir():
         pytest.skip(f"real ultrasound files are not here ({folder.name}); set OPENUS_REAL")
     return folder

@@ -16,6 +16,7 @@ killed process leaves nothing but that neighbour, and the next run sweeps it awa
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -71,8 +72,10 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT) -> Unpacked:
         aside.rename(folder)
         return Unpacked(folder, target.files, target.written)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise ArchiveError(
-            f"{archive.name} could not be unpacked: {error.strerror or error}.", "Free some room and run it again."
+            f"{archive.name} could not be unpacked: {error.strerror or error}.",
+            "Free some room and run it again." if full else f"Look at {folder.parent} and at the names in the archive.",
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

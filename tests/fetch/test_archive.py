@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import os
 import shutil
@@ -209,6 +210,19 @@ def test_a_full_disk_is_told_beforehand(name: str, place: Path, monkeypatch: pyt
     path = packers.pack(place / name, FILES)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
     refused(path, "1,000,000 are free", "Free some room")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z", "a.rar"])
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
+    name: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = packers.pack(place / name, FILES)
+    monkeypatch.setattr(os, "sync", lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    refused(path, "No space left on device", "Free some room")
+
+
+def test_a_name_that_no_file_system_takes_is_told(place: Path) -> None:
+    refused(packers.pack(place / "a.zip", {"x" * 300: b"1"}), "File name too long")
 
 
 def test_encrypted_archives_say_so(place: Path) -> None:

@@ -16,14 +16,17 @@ from openus.storage import walk
 LAYOUTS = layouts()
 
 
-@pytest.fixture(params=sources.slugs())
-def download(request: pytest.FixtureRequest) -> tuple[str, Path, list[Item]]:
-    root = request.config.getoption("--real")
-    if root is None:
-        pytest.skip("no download is named with --real ROOT")
-    if not (root / request.param).is_dir():
-        pytest.skip(f"{request.param} does not lie under ROOT")
-    return request.param, root / request.param, list(sources.load(request.param).items(root / request.param))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Once for each source that lies under ROOT."""
+    root = metafunc.config.getoption("--real")
+    found = [slug for slug in sources.slugs() if root and (root / slug).is_dir()]
+    metafunc.parametrize("slug", found)
+
+
+@pytest.fixture
+def download(slug: str, request: pytest.FixtureRequest) -> tuple[str, Path, list[Item]]:
+    root = request.config.getoption("--real") / slug
+    return slug, root, list(sources.load(slug).items(root))
 
 
 def test_counts_are_the_published_ones(download: tuple[str, Path, list[Item]]) -> None:
@@ -45,6 +48,6 @@ def test_every_file_is_an_image_or_has_a_rule(download: tuple[str, Path, list[It
 
 def test_the_first_and_the_last_decode(download: tuple[str, Path, list[Item]]) -> None:
     _, root, items = download
-    for item in (items[0], items[-1]):
+    for item in {item.id: item for item in (*items[:1], *items[-1:])}.values():
         frame = next(decode.frames(root / item.path, DecodeParams(), item.reading))
         assert min(frame.pixels.shape[:2]) >= 32
