@@ -184,6 +184,25 @@ def namespace(slug: str) -> str:
     return next((name for name, members in PATIENT_GROUPS.items() if slug in members), slug)
 
 
+def may_share_patients(a: str, b: str) -> str | None:
+    """Why pictures of two sources that tell no patients must not stand on two sides of a split; None where they may.
+
+    >>> may_share_patients("psfhs", "jnu-ifm")
+    "psfhs and jnu-ifm share the patients of the group 'intrapartum'"
+    >>> may_share_patients("mmotu-2d", "mmotu-3d") is None, may_share_patients("busi", "hc18") is None
+    (False, True)
+    """
+    if a == b:
+        return None
+    for one in SAME_PATIENTS:
+        if {one.a, one.b} == {a, b} and one.policy == "hold out together":
+            return f"{one.a} may share patients with {one.b}; no ids tell them apart"
+    group = namespace(a)
+    if group in PATIENT_GROUPS and group == namespace(b):
+        return f"{a} and {b} share the patients of the group {group!r}"
+    return None
+
+
 def held_out_partners(slug: str, held_out: Collection[str]) -> str | None:
     """Why the pretrain source `slug` falls to the relation rule when `held_out` is held out; None where it does not.
 

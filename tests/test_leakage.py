@@ -166,6 +166,24 @@ def test_a_related_source_leaks_by_relation() -> None:
     assert leakage.check(side("busi"), side("mmotu-2d"), DedupParams()).ok
 
 
+def test_related_sources_on_two_sides_of_a_split_leak(tmp_path: Path) -> None:
+    from openus.leakage.sides import Picture, _Prints
+    from openus.params import DedupParams
+
+    prints = _Prints()
+    pictures = []
+    for key, source in {"a": "psfhs", "b": "jnu-ifm", "c": "jnu-ifm", "d": "busi", "e": "psfhs"}.items():
+        prints.add(np.random.default_rng(ord(key)).integers(0, 255, (80, 80), np.uint8))
+        pictures.append(Picture(key, source=source, raw_path=f"{key}.png"))
+    corpus, split = leakage.Side("o", pictures, prints.table()), tmp_path / "split.csv"
+    split.write_text("key,split\na,train\nb,test\nc,test\nd,test\ne,train\n")
+    (leak,) = leakage.audit_split(corpus, split, DedupParams()).leaks
+    assert (leak.rule, leak.pretrain_key, leak.held_out_key) == ("relation", "b", "a")
+    assert leak.detail.startswith("test | train: ") and "intrapartum" in leak.detail
+    split.write_text("key,split\na,train\nb,train\nc,train\nd,test\ne,train\n")
+    assert leakage.audit_split(corpus, split, DedupParams()).ok
+
+
 def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path) -> None:
     folds = sample / "bus-bra" / "BUSBRA" / "5-fold-cv.csv"
     words = ["build-shards", "bus-bra", "--root", sample, "--out", tmp_path / "o"]

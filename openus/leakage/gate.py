@@ -9,7 +9,8 @@ relation  its source may share patients with a held-out one and is held out toge
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -195,8 +196,24 @@ def audit_split(
             if part[other.key] != part[picture.key]:
                 detail = f"{part[other.key]} | {part[picture.key]}: patient {patient} is on both sides"
                 findings.leaks.append(Leak("patient", other.key, picture.key, detail))
+    findings.leaks += _related_parts([corpus.pictures[row] for row in rows], part)
     _finish(findings, corpus, corpus)
     return findings
+
+
+def _related_parts(pictures: Sequence[Picture], part: Mapping[str, str]) -> list[Leak]:
+    """Related sources in two parts: one finding for two sources in two parts, where no patients tell them apart."""
+    first: dict[tuple[str, str], Picture] = {}
+    for picture in sorted(pictures, key=lambda picture: picture.key):
+        if picture.source and not picture.patients:
+            first.setdefault((picture.source, part[picture.key]), picture)
+    leaks = []
+    for (a, here), (b, there) in itertools.combinations(sorted(first), 2):
+        reason = relations.may_share_patients(a, b) if here != there else None
+        if reason:
+            keys = first[a, here].key, first[b, there].key
+            leaks.append(Leak("relation", *keys, f"{here} | {there}: {reason}"))
+    return leaks
 
 
 def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:

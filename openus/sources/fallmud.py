@@ -24,6 +24,7 @@ CARD = Card(
     access=Access(
         kind="http",
         url="https://kalisteo.cea.fr/index.php/fallmud/",
+        gated=None,
         steps=("Open the page, take the download FALLMUD (one zip) and unpack: NeilCronin/ and RyanCunningham/.",),
     ),
     files=(RemoteFile(name="FALLMUD.zip", archive="zip"),),
@@ -44,7 +45,7 @@ CARD = Card(
         "expected_images: 309 of NeilCronin and 504 of RyanCunningham; the page's text says 812.",
     ),
     layout="public code",
-    unverified=("Licence and volunteers of RyanCunningham; whether the page asks for a name or mail.",),
+    unverified=("Licence and volunteers of RyanCunningham.",),
 )
 
 IMAGES = WRAPPER + r"(?P<id>(?:NeilCronin|RyanCunningham)/images/(?P<stem>img_\d{5}|\d+)\.(?:tiff?|jpg))"

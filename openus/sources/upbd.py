@@ -24,6 +24,7 @@ CARD = Card(
         kind="http",
         url="https://ubpd.worldwidetracing.com:9443/",
         ids={"paper_1": "arXiv:2012.12012", "paper_2": "Medical Image Analysis 80 (2022) 102511"},
+        gated=None,
         steps=(
             "Open the site (a firewall may block the odd port 9443) and follow its download page.",
             "Unpack so that JPEGImages/ and json_train/ lie side by side.",
@@ -48,7 +49,7 @@ CARD = Card(
         "Many pictures have a grey-blue tint, a third has small coloured marks of the machine.",
     ),
     layout="public code",
-    unverified=("Counts and names: of a student's copy. Whether the site asks for a registration.",),
+    unverified=("Counts and names: of a student's copy.",),
 )
 
 IMAGES = WRAPPER + r"(?:JPEGImages|images)/(?P<id>(?P<patient>\d+)_\d+(?:_\d+)?\.jpg)"
