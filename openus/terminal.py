@@ -46,13 +46,13 @@ def print_sources(cards: list[Card]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", "slug", "title", "anatomy", "media", "access", "licence", "pass on", "commercial", "images",
+    for name in ("#", "slug", "anatomy", "media", "access", "gate", "licence", "pass on", "commercial", "images",
                  "unique", "bytes", "role"):  # fmt: skip
         table.add_column(name, overflow="fold")
     for card in cards:
         row = listed(card)
         names = (
-            "title anatomy media access licence redistribution commercial_use expected_images unique_images bytes role"
+            "anatomy media access gated licence redistribution commercial_use expected_images unique_images bytes role"
         )
         cells = [" ".join(row[name]) if name == "media" else word(row[name]) for name in names.split()]
         table.add_row(str(card.index or "-"), card.slug, *cells)

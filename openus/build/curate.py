@@ -20,7 +20,7 @@ from openus.engine import Run
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
 from openus.sources import Source
-from openus.storage import printable, walk, write_text
+from openus.storage import printable, sha256_file, walk, write_text
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,8 @@ def _open_tasks(
     stats: Curated,
 ) -> Iterator[tuple[int, Task]]:
     """(row number, task) of every item that is not known to be staged; the others get their unit at once."""
+    several = {path for path, count in Counter(path for path, _ in readings).items() if count > 1}
+    hashes: dict[str, str | None] = {}
     for number, row in enumerate(rows):
         if row["stage"] is not None:
             continue
@@ -127,8 +129,18 @@ def _open_tasks(
             row["unit"], row["raw_sha256"] = unit, known
             stats.reused_files += 1
         else:
-            what = {"path": path, "member": member, "reading": reading, "params_digest": digest}
-            yield number, replace(template, staged=tuple(found), **what)
+            if path in several and path not in hashes:
+                hashes[path] = known or _hash(template.root / path)
+            task = replace(template, path=path, member=member, reading=reading, params_digest=digest)
+            yield number, replace(task, staged=tuple(found), raw_sha256=hashes.get(path))
+
+
+def _hash(path: Path) -> str | None:
+    """Of a file of many items; None where it cannot be read, which its tasks will tell."""
+    try:
+        return sha256_file(path)
+    except UnreadableFile:
+        return None
 
 
 def _work(numbered: tuple[int, Task]) -> Done:

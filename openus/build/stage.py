@@ -31,6 +31,8 @@ class Task:
     every_frame: bool
     """Encode all frames of a clip, also those that selection would drop (held-out sources)."""
     reading: Reading = AS_IT_LIES
+    raw_sha256: str | None = None
+    """Of the file, where it is known already: of a file of many items it is computed once."""
     staged: tuple[str, ...] = ()
     """Units of this file that staging holds already."""
 
@@ -51,7 +53,7 @@ def stage_file(task: Task) -> Done:
     """Rows and encoded pictures of one file. Never raises for what is wrong with the file: that becomes a row."""
     path = task.root / task.path
     try:
-        raw_sha256 = sha256_file(path)
+        raw_sha256 = task.raw_sha256 or sha256_file(path)
         unit = unit_key(task.path, task.member, raw_sha256, task.params_digest)
         if unit in task.staged:
             return Done(unit, raw_sha256)

@@ -24,9 +24,10 @@ CARD = Card(
     media=("png",),
     role="held-out",
     licence=Licence(
-        "BUS-BRA LICENSE.txt (permissive, citation required, derivatives=True)",
+        "BUS-BRA LICENSE.txt (permissive, citation required)",
         commercial_use=True,
         redistribution=True,
+        derivatives=True,
     ),
     access=Access(
         kind="zenodo",

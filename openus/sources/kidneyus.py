@@ -24,7 +24,7 @@ CARD = Card(
     subject="in-vivo",
     media=("png",),
     role="pretrain",
-    licence=Licence("CC-BY-NC-SA (version not stated, derivatives=True)", commercial_use=False, redistribution=False),
+    licence=Licence("CC-BY-NC-SA (version not stated)", commercial_use=False, redistribution=False),
     access=Access(
         kind="form",
         url="https://github.com/rsingla92/kidneyUS",

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -190,3 +191,23 @@ def test_one_worker_more_or_less_changes_no_byte(built: Path, root: Path, tmp_pa
     for name in names:
         if name.name != "build.json":  # it holds times
             assert (built / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+
+
+def test_a_file_of_many_items_is_hashed_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openus.build import stage
+    from openus.build.identity import DEFAULT
+    from openus.params import Params
+    from openus.storage import sha256_file
+
+    hashed: list[str] = []
+    monkeypatch.setattr(
+        import_module("openus.build.curate"), "sha256_file", lambda path: hashed.append(path.name) or sha256_file(path)
+    )
+    ran = openus("build-shards", "acouslic", "hc18", "--root", root, "--out", tmp_path / "out", "--workers", 1)
+    assert ran.exit_code == 0, ran.stderr
+    assert len(hashed) == 2 and all(name.endswith(".mha") for name in hashed)
+    item = next(iter(sources.load("acouslic").items(root / "acouslic")))
+    task = stage.Task(root / "acouslic", item.path, item.member, Params(), "", DEFAULT, False, reading=item.reading)
+    told = dataclasses.replace(task, raw_sha256="0" * 64)
+    assert stage.stage_file(told).raw_sha256 == "0" * 64
+    assert stage.stage_file(task).raw_sha256 == sha256_file(root / "acouslic" / item.path)

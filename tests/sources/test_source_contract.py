@@ -76,6 +76,7 @@ def test_the_card_is_complete_or_says_none(slug: str) -> None:
     assert card.role == ("held-out" if slug in HELD_OUT else "pretrain")
     assert set(card.media) <= {"hdf5", "mat", "mha", "nifti", "nrrd", "npy"} | {s[1:] for s in media.SUFFIXES}
     assert card.citation.startswith("@")
+    assert not re.search(r"[=\n]", card.licence.name or "")
     assert card.notes
     unknown = [f.name for f in dataclasses.fields(card) if getattr(card, f.name) in ("unknown", "unverified", "none")]
     assert unknown == []
