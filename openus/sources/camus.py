@@ -55,7 +55,7 @@ CARD = Card(
 )
 
 IMAGES = WRAPPER + (
-    r"(?P<id>(?:database_nifti|(?P<part>training|testing))/(?P<patient>patient\d{4})/"
+    r"(?P<id>(?:(?P<part>training|testing)/|(?<!training/)(?<!testing/))(?P<patient>patient\d{4})/"
     r"(?P=patient)_(?P<view>2CH|4CH)_(?:half_sequence\.nii\.gz|sequence\.mhd))"
 )
 IGNORED = (("mask", r"_gt\.(?:nii\.gz|mhd)$"), ("second copy", r"_E[DS]\.(?:nii\.gz|mhd)$"), ("table", r"\.cfg$"))

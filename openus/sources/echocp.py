@@ -49,7 +49,7 @@ CARD = Card(
     unverified=("The licence: one catalogue. The mask values, the sizes, the order of the authors.",),
 )
 
-IMAGES = WRAPPER + r"(?P<id>EchoCP_dataset/(?P<video>(?P<patient>\d{3})_[rv])_image\.nii\.gz)"
+IMAGES = WRAPPER + r"(?P<id>(?P<video>(?P<patient>\d{3})_[rv])_image\.nii\.gz)"
 IGNORED = (("mask", r"_label\.nii\.gz$"),)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from conftest import REAL
+from hypothesis import given
+from hypothesis import strategies as st
 from layouts import Layout, layouts, write
 
 from openus import anatomy, media, sources
@@ -103,6 +105,19 @@ def test_a_top_folder_changes_no_id(slug: str, tmp_path: Path) -> None:
         ids.append(sorted(item.id for item in listed(slug, tmp_path / str(number))))
     assert ids[0]
     assert ids == [ids[0]] * len(ids)
+
+
+FOLDER = st.text(st.characters(exclude_characters="/\0\n", exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@given(above=st.lists(FOLDER.filter(lambda name: not name.startswith(".")), max_size=3))
+def test_no_folder_above_changes_an_id(above: list[str]) -> None:
+    top = "".join(f"{folder}/" for folder in above)
+    for slug, layout in LAYOUTS.items():
+        pattern = re.compile(sources.load(slug).images or "")
+        for path in layout.images:
+            plain, wrapped = pattern.fullmatch(path), pattern.fullmatch(top + path)
+            assert plain and wrapped and plain.groupdict() == wrapped.groupdict(), (slug, path)
 
 
 @every_source

@@ -14,7 +14,7 @@ def _nifti(patient: str, view: str, split: str | None, masked: bool = True) -> t
     path = f"{_N}/{patient}/{patient}_{view}_half_sequence"
     fields = {"patient": patient, "video": f"{patient}_{view}", "view": view, "split": split, "reading": _CLIP}
     masks = (f"{path}_gt.nii.gz",) if masked else ()
-    return f"{path}.nii.gz", fields | {"id": f"{path}.nii.gz".removeprefix("CAMUS_public/"), "masks": masks}
+    return f"{path}.nii.gz", fields | {"id": f"{path}.nii.gz".removeprefix(f"{_N}/"), "masks": masks}
 
 
 def _old(part: str, patient: str, view: str) -> tuple[str, dict[str, object]]:

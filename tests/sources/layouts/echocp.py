@@ -10,7 +10,7 @@ _D = "EchoCP_dataset"
 def _clip(patient: str, state: str, masked: bool = True) -> tuple[str, dict[str, object]]:
     path = f"{_D}/{patient}_{state}"
     return f"{path}_image.nii.gz", {
-        "id": f"{path}_image.nii.gz",
+        "id": f"{patient}_{state}_image.nii.gz",
         "patient": patient,
         "video": f"{patient}_{state}",
         "view": "A4C",
