@@ -207,7 +207,9 @@ def build_shards(
         )
     empty = [slug for slug, count in result["sources"].items() if count["seen"] == 0]
     for slug in empty:
-        click.echo(f"openus: {slug}: no picture was found in its folder.", err=True)
+        packed = result["sources"][slug]["files"]["ignored"].get("archive", 0)
+        hint = f" Archives lie there ({packed}): unpack them first." if packed else ""
+        click.echo(f"openus: {slug}: no picture was found in its folder.{hint}", err=True)
     _print_json(result) if as_json else click.echo(terminal.counts_text(result, out))
     if set(empty) & set(slugs):
         raise click.exceptions.Exit(1)

@@ -317,10 +317,12 @@ def test_patients_hash_under_the_callers_key(sample: Path, corpus: Path, tmp_pat
 
 def test_a_source_without_pictures_is_zeros_unless_it_was_named(tmp_path: Path, sample: Path) -> None:
     (tmp_path / "raw" / "kidneyus" / "labels").mkdir(parents=True)
+    (tmp_path / "raw" / "kidneyus" / "kidneyUS_images_14_june_2022.zip").write_bytes(b"PK\x05\x06" + bytes(18))
     (tmp_path / "raw" / "no-such-source").mkdir()
     ran = openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o", "--json")
     assert ran.exit_code == 0 and ran.json["sources"]["kidneyus"]["seen"] == 0
     assert "no-such-source" in ran.stderr and "kidneyus" in ran.stderr
+    assert "Archives lie there (1): unpack them first." in ran.stderr
     assert openus("verify", tmp_path / "o").exit_code == 0
     assert openus("build-shards", "kidneyus", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 1
 
