@@ -44,8 +44,8 @@ CARD = Card(
 @misc{acouslic_data, title={ACOUSLIC-AI training and development set}, publisher={Zenodo}, year={2024},
   doi={10.5281/zenodo.12697994}}""",
     notes=(
-        "expected_images counts files of 840 frames (252,000 in all): six sweeps of 140, nothing runs on from one to "
-        "the next. Neighbours are near copies: what is kept is a matter of frame selection.",
+        "expected_images counts files of 840 frames: six sweeps of 140 (1,800 items, 252,000 frames), and nothing runs "
+        "on from one to the next. Neighbours are near copies: what is kept is a matter of frame selection.",
         "6,620 frames have a mask (1 optimal, 2 suboptimal plane); each file has a mask file.",
         "OpenUS-46 lists it under abdomen. 10 validation and some 282 test cases of the challenge are not public.",
     ),

@@ -43,7 +43,7 @@ CARD = Card(
     layout="public code",
     unverified=(
         "The names of the archives: one converter. Authors and year of the record.",
-        "Which file axes are a sagittal picture's rows and columns: inferred from DeepReg's volumes.",
+        "That pictures are upright so: UltraSam alone turns them, and DeepReg's volumes agree.",
     ),
 )
 

@@ -63,7 +63,9 @@ IGNORED = (("mask", r"(?:^|/)US_thyroid_label/"), ("MR", r"(?:^|/)MRI_volunteer_
 def items(root: Path) -> Iterator[Item]:
     """Patient: the volunteer. Study: volunteer, physician and repetition. Video: one lobe's sweep. View: the side."""
     for item, found in matched(root, IMAGES, IGNORED):
-        mask = item.path.replace("/US/", "/US_thyroid_label/").replace("_US.nii", ".nii")
+        mask = item.path.replace("ground_truth_data/US/", "ground_truth_data/US_thyroid_label/").replace(
+            "_US.nii", ".nii"
+        )
         yield replace(
             item,
             study=f"{found['patient']}_{found['study']}",

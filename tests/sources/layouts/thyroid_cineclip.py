@@ -6,7 +6,8 @@ from pixels import hdf5, pictures
 from layouts import Layout
 from openus.data import Reading
 
-# Ids keep an underscore in both files; rows are sorted by neither clip nor frame; a table row may be empty.
+# Ids keep an underscore in both files, and so may frame numbers; rows are sorted by neither clip nor frame; a row of
+# the table may be empty.
 _D = "thyroidultrasoundcineclip"
 _CLIPS = (b"159_", b"3_", b"159_", b"159_", b"3_", b"88_", b"88_")
 _FRAMES = (2, 0, 0, 1, 1, 10, 9)
@@ -24,7 +25,7 @@ def _dataset(path: str) -> bytes:
             "image": image,
             "mask": np.where(image > 128, 255, 0).astype(np.uint8),
             "annot_id": np.array(_CLIPS),
-            "frame_num": np.array(_FRAMES),
+            "frame_num": np.array([b"%d_" % n for n in _FRAMES]),
         }
     )
 
