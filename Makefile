@@ -52,7 +52,7 @@ docs: .venv/.ready
 	$(BIN)/python -m docs.generate
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf .venv data staging corpus results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,6 +16,7 @@ from typing import Any
 from model import params as training
 from openus import manifest, params, relations, sources
 from openus.data import Card
+from openus.terminal import word
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Made by `make docs` from the code: mend it there. -->\n"
@@ -129,7 +130,7 @@ def sources_page() -> str:
 
 
 def _word(value: Any) -> str:
-    return {None: "?", True: "yes", False: "no"}.get(value, str(value)).replace("|", "/")
+    return word(value).replace("|", "/")
 
 
 def _sentence(text: str) -> str:

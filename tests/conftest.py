@@ -17,12 +17,18 @@ from click.testing import CliRunner
 from openus.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONGEST = ("test_pipeline.py", "test_real.py", "test_pretrain.py")
 REAL = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--real ROOT`: somebody's own downloads, `ROOT/<slug>/` each."""
     parser.addoption("--real", type=Path, metavar="ROOT", help="Run the sources on your own downloads, ROOT/<slug>/.")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker waits for one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
