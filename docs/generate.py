@@ -104,9 +104,9 @@ def sources_page() -> str:
         f"The {len(numbered)} sources of OpenUS-46 and {len(cards) - len(numbered)} extras. `?` is unknown: nothing "
         "here is guessed. `openus info SLUG` shows a whole card.\n",
         "*images* are counted as published (clips or volumes for such sources), *unique* without those that another "
-        "source holds too or that stand in a\nsource twice. *layout* is the best that the adapter was made from and "
-        "proven on: real files, the publisher's tables or file\nlists, public code that opens the data, or a "
-        "description. Until `openus fetch` exists, all are fetched by hand as `openus info`\nsays.\n",
+        "source\nholds too or that stand in a source twice. *layout* is the best that the adapter was made from and "
+        "proven on: real\nfiles, the publisher's tables or file lists, public code that opens the data, or a "
+        "description. Until `openus fetch`\nexists, all are fetched by hand as `openus info` says.\n",
         "| # | slug | title | anatomy | media | images | unique | patients | bytes | role | licence | pass on | "
         "commercial | derived | access | gate | layout |",
         "|---:|---|---|---|---|---:|---:|---:|---:|---|---|---|---|---|---|---|---|",
