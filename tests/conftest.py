@@ -21,6 +21,11 @@ LONGEST = ("test_pipeline.py", "test_real.py", "test_pretrain.py")
 REAL = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
 
 
+def pytest_configure() -> None:
+    """Flushing the whole machine hundreds of times makes no test truer; that it is done, and when, has its own test."""
+    os.sync = lambda: None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--real ROOT`: somebody's own downloads, `ROOT/<slug>/` each."""
     parser.addoption("--real", type=Path, metavar="ROOT", help="Run the sources on your own downloads, ROOT/<slug>/.")

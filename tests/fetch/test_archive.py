@@ -17,7 +17,7 @@ from pathlib import Path
 
 import packers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openus.errors import ArchiveError
@@ -225,6 +225,18 @@ def test_a_name_that_no_file_system_takes_is_told(place: Path) -> None:
     refused(packers.pack(place / "a.zip", {"x" * 300: b"1"}), "File name too long")
 
 
+def test_all_is_on_the_disk_before_the_folder_has_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = packers.pack(place / "a.zip", FILES), []
+
+    def flushed() -> None:
+        (aside,) = place.glob(".out.*.part")
+        seen.append((below(aside), (place / "out").exists()))
+
+    monkeypatch.setattr(os, "sync", flushed)
+    unpack(path, place / "out")
+    assert seen == [(FILES, False)]
+
+
 def test_encrypted_archives_say_so(place: Path) -> None:
     data = bytearray(packers.zipped(FILES))
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -262,6 +274,7 @@ def test_what_is_no_archive_is_told(content: bytes, place: Path) -> None:
     refused(place / "a.zip")
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=300),
     magic=st.sampled_from([b"PK\x03\x04", b"Rar!\x1a\x07\x01\0", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b"]),
@@ -274,6 +287,7 @@ def test_noise_raises_nothing_else(data: bytes, magic: bytes, tmp_path_factory: 
     assert [path.name for path in folder.iterdir()] == ["a.zip"]
 
 
+@settings(deadline=None)
 @given(names=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True))
 def test_no_name_gets_out(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("names")
