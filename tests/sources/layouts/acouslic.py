@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pixels import metaimage
+from pixels import metaimage, pictures
 
 from layouts import Layout
 from openus.data import Reading
@@ -28,9 +28,11 @@ def _sweeps(uuid: str, **more: object) -> list[dict[str, object]]:
 
 
 def _stack(path: str) -> bytes:
-    """840 small frames, no two alike."""
-    rng = np.random.default_rng(len(path) + sum(path.encode()))
-    return metaimage(rng.integers(1, 256, (840, 32, 40), np.uint8), (0.28, 0.28, 0.28))
+    """840 small frames, black but for the first two of each sweep: so many are cheap."""
+    frames = np.zeros((840, 32, 40), np.uint8)
+    for sweep in range(6):
+        frames[140 * sweep : 140 * sweep + 2] = pictures(f"{path}#{sweep}", 2, 32, 40)
+    return metaimage(frames, (0.28, 0.28, 0.28))
 
 
 LAYOUT = Layout(
