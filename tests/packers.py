@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 Files = Mapping[str, bytes]
@@ -58,7 +58,19 @@ def sevened(files: Files, password: str | None = None) -> bytes:
 
 def renamed_in_seven(data: bytes, old: str, new: str) -> bytes:
     """A 7z with a plain header in which a name is another, equally long, with the checksums that belong to it."""
-    data = data.replace(old.encode("utf-16-le"), new.encode("utf-16-le"))
+    return _summed(data.replace(old.encode("utf-16-le"), new.encode("utf-16-le")))
+
+
+def mutated_seven(data: bytes, changes: Sequence[tuple[int, int]]) -> bytes:
+    """A 7z with a plain header in which bytes (place modulo its length, value) are others, with right checksums."""
+    offset, size = struct.unpack_from("<2Q", data, 12)
+    mutated = bytearray(data)
+    for place, value in changes:
+        mutated[32 + offset + place % size] = value
+    return _summed(bytes(mutated))
+
+
+def _summed(data: bytes) -> bytes:
     offset, size = struct.unpack_from("<2Q", data, 12)
     header = data[32 + offset : 32 + offset + size]
     start = data[12:28] + struct.pack("<L", zlib.crc32(header))

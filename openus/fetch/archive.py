@@ -1,7 +1,7 @@
 """Archives of strangers, unpacked so that nothing leaves its folder, grows without bound, or stays half-written.
 
 unpack        one archive into one new folder, whole or not at all
-unpack_all    every archive below a folder, nested ones too, each into a folder of its own name beside it
+unpack_all    every archive below a folder, nested ones too, each into a folder named after it, beside it
 
 Read are zip (also zip64, and split into `.z01` … or `.001` …), tar (plain, gz, bz2, xz), 7z, rar, and a single file
 under gz, bz2 or xz. What an archive is, its bytes say.
@@ -10,16 +10,19 @@ Refused before or while a byte is written, with a sentence that names the archiv
 and `..`; links and devices; two members of one name, or of names that only differ in case or Unicode form (they would
 overwrite each other on other file systems); encryption; more than `Limits` allow, counted as the bytes come and not as
 the archive says; a disk that is too small. An archive goes into a hidden neighbour and is renamed when it is whole: a
-killed process leaves nothing but that neighbour, and the next run sweeps it away.
+killed process leaves nothing but that neighbour, and the next run sweeps it away. Two runs in one folder exclude each
+other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +41,11 @@ zip is not an archive by its bytes alone: workbooks and documents are zips too."
 
 _LATER_VOLUME = re.compile(r"\.part0*(?:[2-9]|[1-9]\d+)\.rar$", re.IGNORECASE)
 
+_DATA_PARTS = (".raw.gz", ".img.gz", ".zraw.gz")
+"""Names of the values that belong to a volume's header."""
+UNPACKED = ".unpacked"
+"""Behind an archive's whole name: no two archives, and no folder of the publisher's, meet in it."""
+
 DEFAULT = Limits()
 
 
@@ -54,17 +62,37 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT) -> Unpacked:
     """Unpack `archive` into `folder`, which must not exist yet.
 
     Raises ArchiveError, and then leaves nothing behind, when the archive is damaged, encrypted, unsafe or larger than
-    `limits`, when a part of a split zip is missing, and when the disk is full.
+    `limits`, when a part of a split zip is missing, when the disk is full, and when another process unpacks here.
     """
+    with _alone(folder.parent):
+        return _unpack(archive, folder, limits)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The only process that unpacks into `folder`, which then holds nothing that a killed one left aside."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise ArchiveError(f"Another process unpacks into {folder}.", "Wait for it.") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _unpack(archive: Path, folder: Path, limits: Limits) -> Unpacked:
     if folder.exists():
         raise ArchiveError(f"{folder} is there already.", "Remove it, or take it as it is.")
     aside = folder.parent / f".{folder.name}.unpacking.part"
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(aside)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(aside)
         aside.mkdir(parents=True)
         volumes = parts(archive)
-        target = Target(archive, aside, folder.name, limits, sum(part.stat().st_size for part in volumes))
+        target = Target(archive, aside, stem(archive.name), limits, sum(part.stat().st_size for part in volumes))
         extract(archive, volumes, target)
         if not target.files:
             raise ArchiveError(f"{archive.name} holds no file.", "Fetch it again.")
@@ -82,28 +110,36 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT) -> Unpacked:
 
 
 def unpack_all(folder: Path, *, keep: bool = True, limits: Limits = DEFAULT) -> list[Unpacked]:
-    """Unpack every archive below `folder`, and those within, each into a folder of its name beside it.
+    """Unpack every archive below `folder`, and those within, each into `<its name>.unpacked/` beside it.
 
     A folder of that name counts as unpacked: `unpack` leaves no half ones. With `keep` false an archive goes as soon as
-    its folder is whole. Raises what `unpack` raises, and ArchiveError for archives nested deeper than allowed.
+    its folder is whole. `limits` hold for each archive, and for all that comes out of those at the top together.
+
+    Raises what `unpack` raises, and ArchiveError for archives nested deeper than allowed.
     """
     done: list[Unpacked] = []
-    depth = 0
-    for parent in {(folder / path).parent for path in walk(folder)[0]}:
-        sweep(parent)
-    seen: set[Path] = set()
-    while fresh := [path for path in archives(folder) if path not in seen]:
-        if depth > limits.max_depth:
-            raise ArchiveError(f"{fresh[0].name} lies in more than {limits.max_depth} archives.", "Unpack it by hand.")
-        for path in fresh:
-            seen.add(path)
-            into = path.with_name(stem(path.name))
-            if not into.exists():
-                done.append(unpack(path, into, limits))
-            if not keep:
-                for part in parts(path):
-                    part.unlink()
-        depth += 1
+    with _alone(folder):
+        for parent in {(folder / path).parent for path in walk(folder)[0]}:
+            sweep(parent)
+        seen: set[Path] = set()
+        depth, room = 0, 0.0
+        while fresh := [path for path in archives(folder) if path not in seen]:
+            if depth > limits.max_depth:
+                raise ArchiveError(f"{fresh[0].name} lies in more than {limits.max_depth} archives.", "Do it by hand.")
+            if depth == 0:
+                packed = sum(part.stat().st_size for path in fresh for part in parts(path))
+                room = max(limits.small, packed * limits.max_ratio)
+            for path in fresh:
+                seen.add(path)
+                into = path.with_name(f"{path.name}{UNPACKED}")
+                if not into.exists():
+                    done.append(_unpack(path, into, limits))
+                if sum(one.size_bytes for one in done) > room:
+                    raise ArchiveError(f"{path.name}, with all before it, comes to more than {room:,.0f} bytes.")
+                if not keep:
+                    for part in parts(path):
+                        part.unlink()
+            depth += 1
     return done
 
 
@@ -115,6 +151,7 @@ def archives(folder: Path) -> list[Path]:
         if (
             name.endswith(SUFFIXES)
             and suffix_format(name) is None
+            and not name.endswith(_DATA_PARTS)
             and not (name.startswith(".") or _LATER_VOLUME.search(name))
         ):
             found.append(folder / path)
@@ -122,10 +159,10 @@ def archives(folder: Path) -> list[Path]:
 
 
 def stem(name: str) -> str:
-    """The name of the folder that an archive is unpacked into.
+    """The name of an archive without its suffix: that of a single compressed file's content.
 
-    >>> stem("BUSBRA.zip"), stem("a.tar.gz"), stem("cardiacUDC_dataset.change2zip")
-    ('BUSBRA', 'a', 'cardiacUDC_dataset')
+    >>> stem("table.csv.gz"), stem("a.tar.gz"), stem("cardiacUDC_dataset.change2zip")
+    ('table.csv', 'a', 'cardiacUDC_dataset')
     """
     suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)] or f"{name} unpacked"
@@ -138,8 +175,10 @@ def parts(archive: Path) -> list[Path]:
         volume = re.escape(name[:-3]) + r"(\d{3})"
     elif found := re.search(r"\.part\d+\.rar$", name, re.IGNORECASE):
         volume = re.escape(name[: found.start()]) + r"\.part(\d+)\.rar"
-    else:
+    elif name.lower().endswith((".zip", ".change2zip")):
         volume = re.escape(name.rpartition(".")[0]) + r"\.z(\d{2,})"
+    else:
+        return [archive]
     pattern = re.compile(volume, re.IGNORECASE)
     numbered = {path: found for path in archive.parent.iterdir() if (found := pattern.fullmatch(path.name))}
     ordered = sorted(numbered, key=lambda path: int(numbered[path][1]))

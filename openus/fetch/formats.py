@@ -10,11 +10,10 @@ import stat
 import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from openus.errors import ArchiveError
 from openus.fetch.target import Target
@@ -26,18 +25,17 @@ def extract(archive: Path, volumes: Sequence[Path], target: Target) -> None:
     """All members of `archive`, made of `volumes`, into `target`. Raises ArchiveError, OSError."""
     with archive.open("rb") as file:
         first = file.read(512)
-    damaged: tuple[type[Exception], ...] = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
     try:
-        if len(volumes) > 1 or first.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
-            _zip(volumes, target)
-        elif first.startswith(b"Rar!\x1a\x07"):
+        if first.startswith(b"Rar!\x1a\x07"):
             _rar(archive, target)
         elif first.startswith(b"7z\xbc\xaf\x27\x1c"):
             _seven(archive, target)
+        elif len(volumes) > 1 or first.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
+            _zip(volumes, target)
         elif opener := next((how for magic, how in _STREAMS if first.startswith(magic)), None):
             with opener(archive) as stream:
                 _tar_or_file(stream, target)
-        elif first[257:262] == b"ustar":
+        elif _is_tar(first):
             with archive.open("rb") as stream:
                 _tar_or_file(stream, target)
         elif archive.name.lower().endswith((".zip", ".change2zip")) and _end_of_zip(archive) is not None:
@@ -47,14 +45,20 @@ def extract(archive: Path, volumes: Sequence[Path], target: Target) -> None:
                 f"{archive.name} is no archive: it begins with {first[:12]!r}.",
                 "A site may have sent an error page in its place: fetch it again.",
             )
-    except damaged as error:
-        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error
+    except ArchiveError:
+        raise
     except OSError as error:
         if error.errno is not None:
             raise
         raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error  # gzip, bz2
-    except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or an unknown method
+    except MemoryError as error:
+        raise ArchiveError(
+            f"{archive.name} asks for more memory than there is.", "It is damaged or hostile."
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:  # zipfile: an unknown method
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}.", "Unpack it by hand.") from error
+    except Exception as error:  # the border: whatever a library throws at hostile bytes
+        raise ArchiveError(f"{archive.name} is damaged: {error or type(error).__name__}.", "Fetch it again.") from error
 
 
 _STREAMS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
@@ -64,14 +68,51 @@ _STREAMS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 )
 
 
+class _Member(tarfile.TarInfo):
+    """A member of which a damaged header is an error; `tarfile` takes it for the end of the archive."""
+
+    _EXTENSIONS = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As the parent; a long name or extended header that is no header's size is refused before it is read."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in cls._EXTENSIONS and member.size > LONGEST_HEADER and member.type != tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError(f"a header of {member.size:,} bytes")
+        return member
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:  # its name in the parent
+        """As the parent; only two empty blocks are the end."""
+        try:
+            return super().fromtarfile(tarfile)
+        except _END:
+            raise
+        except _HEADER as error:
+            raise _READ(f"a header is damaged or missing ({error})") from error
+
+
+_END: type[Exception] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+_HEADER, _READ = tarfile.HeaderError, tarfile.ReadError
+LONGEST_HEADER = 1 << 20
+
+
+def _is_tar(first: bytes) -> bool:
+    """Whether 512 bytes are a tar header, with its checksum; the oldest kind has no mark."""
+    try:
+        return bool(tarfile.TarInfo.frombuf(first[:512], "utf-8", "surrogateescape").name)
+    except tarfile.HeaderError:
+        return False
+
+
 def _tar_or_file(stream: IO[bytes], target: Target) -> None:
     """A tar, or the one file that was compressed. A tar is read once: its names are checked as they come."""
     ahead = stream.read(512)
     stream.seek(0)
-    if ahead[257:262] != b"ustar":
+    if not _is_tar(ahead):
         target.copy(target.check(target.root_name), stream)
         return
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
+    with tarfile.TarFile(fileobj=stream, tarinfo=_Member) as tar:
         for member in tar:
             kind = stat.S_IFREG if member.isreg() else stat.S_IFDIR if member.isdir() else stat.S_IFLNK
             if not (member.issym() or member.islnk() or member.isreg() or member.isdir()):
@@ -82,12 +123,19 @@ def _tar_or_file(stream: IO[bytes], target: Target) -> None:
                 source = tar.extractfile(member)
                 assert source is not None
                 target.copy(path, source)
-    while stream.read(_CHUNK):  # to the checksum behind the end of the tar
-        pass
+    behind = 0
+    while data := stream.read(_CHUNK):  # to the checksum behind the end of the tar
+        behind += len(data)
+        if behind > MOST_BEHIND:
+            raise ArchiveError(f"{target.archive.name} goes on behind its end.", "It is damaged or hostile.")
+
+
+MOST_BEHIND = 64 << 20
+"""Padding behind the end of a tar; tapes have 10 kB."""
 
 
 def _zip(volumes: Sequence[Path], target: Target) -> None:
-    with _Joined(volumes) as joined, zipfile.ZipFile(joined) as archive:
+    with _Joined(volumes) as joined, _opened(joined, target) as archive:
         _place(archive, volumes, target)
         members = archive.infolist()
         if any(member.flag_bits & 1 for member in members):
@@ -97,9 +145,21 @@ def _zip(volumes: Sequence[Path], target: Target) -> None:
         target.announce(sum(member.file_size for member in members), len(members))
         safe = [(member, target.check(member.filename, member.external_attr >> 16)) for member in members]
         for member, path in safe:
-            if not member.is_dir():
+            folder = member.filename.endswith(("/", "\\")) or stat.S_ISDIR(member.external_attr >> 16)
+            if not folder:
                 with archive.open(member) as source:
                     target.copy(path, source)
+
+
+def _opened(joined: _Joined, target: Target) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(joined)
+    except zipfile.BadZipFile as error:
+        if "multiple disks" not in str(error):
+            raise
+        raise ArchiveError(
+            f"{target.archive.name} is split and has a zip64 directory, which is not read.", "Unpack it with 7-Zip."
+        ) from error
 
 
 def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) -> None:
@@ -124,6 +184,8 @@ def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) ->
     shift = archive.start_dir - end.directory_offset
     for member in archive.infolist():
         member.header_offset += starts[member.volume] - shift
+        if hasattr(member, "_end_offset"):  # a guard against overlaps, computed of the offsets that were wrong
+            member._end_offset = None
 
 
 @dataclass(frozen=True, slots=True)

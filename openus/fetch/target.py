@@ -1,4 +1,4 @@
-"""Where the members of an archive go: names that are safe on every file system, and no more bytes than allowed."""
+"""Where the members of an archive go: names that stay in their folder and meet no other, no more bytes than allowed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from openus.storage import printable
 
 _CHUNK = 1 << 20
 _MiB = 1 << 20
+_LOOK_EVERY = 64 * _MiB
+DEEPEST, LONGEST = 64, 4096
+"""Folders in a member's name, and its characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Target:
     """Bytes of the archive, all volumes together."""
     files: int = 0
     written: int = 0
+    _members: int = 0
+    _looked: int = 0
+    """Bytes written when the disk was last looked at."""
     _names: dict[str, str] = field(default_factory=dict)
     """Name as the least able file system compares it -> name as it stands; folders that a name implies too."""
 
@@ -60,7 +66,7 @@ class Target:
         """What the archive itself says it holds. Raises ArchiveError when that is too much for limits or disk."""
         self._check_amount(size_bytes, files)
         free = shutil.disk_usage(self.root).free
-        if size_bytes + self.limits.keep_free > free:
+        if size_bytes - self.written + self.limits.keep_free > free:
             raise ArchiveError(
                 f"{self.archive.name} unpacks to {size_bytes:,} bytes and {free:,} are free.",
                 "Free some room, or choose another folder.",
@@ -77,6 +83,8 @@ class Target:
 
     def check(self, name: str, mode: int = 0) -> str:
         """The safe relative path of a member, remembered; `mode` is its Unix mode where the archive has one."""
+        self._members += 1
+        self._check_amount(self.written, self._members)
         kind = stat.S_IFMT(mode)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             what = "a link" if kind == stat.S_IFLNK else "a device or pipe"
@@ -87,6 +95,8 @@ class Target:
         pieces = [piece for piece in plain.split("/") if piece not in ("", ".")]
         if ".." in pieces or "\0" in plain or not pieces:
             raise self._unsafe(name, "leaves its folder")
+        if len(pieces) > DEEPEST or len(plain) > LONGEST:
+            raise self._unsafe(name, "is too long or too deep")
         folder = kind == stat.S_IFDIR or plain.endswith("/")
         for depth in range(1, len(pieces) + 1):
             self._remember("/".join(pieces[:depth]), folder or depth < len(pieces), name)
@@ -117,6 +127,9 @@ class Target:
             def write(data: bytes) -> None:
                 self.written += len(data)
                 self._check_amount(self.written, self.files)
+                if self.written - self._looked > _LOOK_EVERY or not self._looked:
+                    self._looked = self.written
+                    self.announce(self.written, self.files)
                 file.write(data)
 
             yield write

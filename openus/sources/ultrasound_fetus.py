@@ -53,7 +53,7 @@ CARD = Card(
 )
 
 IMAGES = WRAPPER + (
-    r"(?:Data/Data|Datasets/Datasets)/"
+    r"(?:Data/Data|Datasets(?:\.rar\.unpacked)?/Datasets)/"
     r"(?P<id>(?P<split>train|test|validation)/(?:benign|malignant|normal)/\d+_\d?HC\.png)"
 )
 IGNORED = (

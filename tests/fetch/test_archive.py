@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openus.errors import ArchiveError
-from openus.fetch import archive
+from openus.fetch import archive, target
 from openus.fetch.archive import Limits, unpack, unpack_all
 
 FILES = {
@@ -100,7 +100,7 @@ def test_a_zip_that_was_cut_into_numbered_pieces(place: Path) -> None:
             data[number * 3000 : (number + 1) * 3000 if number < 2 else None]
         )
     unpack_all(place, keep=False)
-    assert below(place) == {f"x/{name}": content for name, content in FILES.items()}
+    assert below(place) == {f"x.zip.001.unpacked/{name}": content for name, content in FILES.items()}
 
 
 def test_a_missing_volume_is_told(place: Path) -> None:
@@ -315,10 +315,11 @@ def test_nested_archives_each_into_a_folder_of_its_name(place: Path) -> None:
     }
     packers.pack(place / "all.zip", outer)
     done = unpack_all(place, keep=False)
+    top = "all.zip.unpacked/Set"
     wanted = {
-        "all/Set/readme.txt": b"x",
-        "all/Set/DDTI/image/1.png": b"1",
-        "all/Set/mask/m/1.png": b"2",
+        f"{top}/readme.txt": b"x",
+        f"{top}/DDTI.zip.unpacked/image/1.png": b"1",
+        f"{top}/mask.tar.gz.unpacked/m/1.png": b"2",
     }
     assert below(place) == wanted
     assert len(done) == 3
@@ -351,10 +352,107 @@ def test_a_killed_process_leaves_nothing_half_written(place: Path) -> None:
     packers.pack(place / "a.tar", {f"{k:05d}.png": os.urandom(2000) for k in range(9000)})
     code = "import sys, pathlib, openus.fetch.archive as a; a.unpack_all(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", code, str(place)])
-    while process.poll() is None and not list(place.glob(".a.unpacking.part/*")):
+    while process.poll() is None and not list(place.glob(".a.tar.unpacked.unpacking.part/*")):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (place / "a").exists()
+    assert not (place / "a.tar.unpacked").exists()
     assert unpack_all(place)[0].files == 9000
     assert not list(place.glob(".*"))
+
+
+def test_a_damaged_header_is_not_the_end(place: Path) -> None:
+    data = bytearray(packers.tarred({f"{k}.png": bytes([k]) * 100 for k in range(6)}))
+    data[2 * 1024 + 3] ^= 1  # a member is a header and one block
+    (place / "a.tar").write_bytes(data)
+    refused(place / "a.tar", "header is damaged")
+    (place / "b.tar").write_bytes(packers.tarred({"1.png": b"1", "2.png": b"2"})[: 2 * 1024])
+    refused(place / "b.tar", "header is damaged or missing")
+
+
+def test_archives_of_one_stem_and_folders_of_that_name_do_not_meet(place: Path) -> None:
+    packers.pack(place / "mask.zip", {"1.png": b"1"})
+    packers.pack(place / "mask.tar.gz", {"2.png": b"2"})
+    (place / "mask").mkdir()
+    (place / "mask/3.png").write_bytes(b"3")
+    (place / "v.raw.gz").write_bytes(gzip.compress(b"values of a header"))
+    assert len(unpack_all(place, keep=False)) == 2
+    kept = {"mask.zip.unpacked/1.png": b"1", "mask.tar.gz.unpacked/2.png": b"2", "mask/3.png": b"3"}
+    assert below(place) == kept | {"v.raw.gz": (place / "v.raw.gz").read_bytes()}
+
+
+def test_two_runs_in_one_folder_exclude_each_other(place: Path) -> None:
+    packers.pack(place / "a.zip", FILES)
+    with archive._alone(place), pytest.raises(ArchiveError, match="Another process unpacks"):
+        unpack_all(place)
+    assert len(unpack_all(place)) == 1
+
+
+def test_a_rar_beside_the_volumes_of_a_zip_is_a_rar(place: Path) -> None:
+    packers.split(place, "x.change2zip", FILES)
+    packers.pack(place / "x.rar", {"1.png": b"1"})
+    assert len(unpack_all(place)) == 2
+    assert below(place / "x.rar.unpacked") == {"1.png": b"1"}
+
+
+@pytest.mark.parametrize("name", ["a/" * 60_000 + "1.png", "x" * 5000])
+def test_a_name_without_end_costs_nothing(name: str, place: Path) -> None:
+    began = time.monotonic()
+    (place / "a.tar.gz").write_bytes(packers.tarred({name: b"1"}, "w:gz"))
+    refused(place / "a.tar.gz", "is too long or too deep")
+    assert time.monotonic() - began < 20
+
+
+def test_a_header_without_end_is_refused_before_it_is_read(place: Path) -> None:
+    (place / "a.tar.bz2").write_bytes(packers.tarred({"x" * 3_000_000: b"1"}, "w:bz2"))
+    refused(place / "a.tar.bz2", "a header of 3,")
+
+
+def test_nothing_without_end_behind_the_end(place: Path) -> None:
+    tar = packers.tarred({"1.png": b"1"})
+    (place / "a.tar.bz2").write_bytes(bz2.compress(tar) + bz2.compress(bytes(45_000_000)) * 3)
+    refused(place / "a.tar.bz2", "behind its end")
+
+
+def test_what_grows_from_archive_to_archive_has_one_limit(place: Path) -> None:
+    inner = packers.zipped({f"{k}.csv": bytes(150_000) for k in range(5)})
+    packers.pack(place / "a.zip", {f"{k}.zip": inner for k in range(9)})
+    with pytest.raises(ArchiveError, match="with all before it"):
+        unpack_all(place, limits=Limits(small=2_000_000, max_ratio=1))
+
+
+def test_the_oldest_tar_and_folders_by_their_mode(place: Path) -> None:
+    old = packers.tarred({"1.png": b"1"}).replace(b"ustar\x0000", bytes(8)).replace(b"ustar  \0", bytes(8))
+    head = bytearray(old[:512])
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    (place / "a.tar.gz").write_bytes(gzip.compress(bytes(head) + old[512:]))
+    unpack(place / "a.tar.gz", place / "old")
+    assert below(place / "old") == {"1.png": b"1"}
+    (place / "b.zip").write_bytes(packers.zipped({"d": b"", "w\\": b"", "d/1.png": b"1"}, {"d": stat.S_IFDIR | 0o755}))
+    unpack(place / "b.zip", place / "dirs")
+    assert below(place / "dirs") == {"d/1.png": b"1"}
+
+
+@settings(deadline=None)
+@given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_hostile_7z_header_raises_nothing_else(
+    changes: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("seven")
+    (folder / "a.7z").write_bytes(packers.mutated_seven(packers.sevened({"a/1.png": b"1" * 50, "b": b"2"}), changes))
+    try:
+        unpack(folder / "a.7z", folder / "out")
+    except ArchiveError:
+        assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z", "a.rar"])
+def test_a_disk_that_is_full_in_the_middle_of_a_member(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: target.Target, size_bytes: int, files: int) -> None:
+        if self.written > 5000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = packers.pack(place / name, FILES)
+    monkeypatch.setattr(target.Target, "_check_amount", full)
+    refused(path, "No space left on device", "Free some room")
