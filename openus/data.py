@@ -109,7 +109,7 @@ class Reading:
     axes: tuple[int, int, int] = (0, 1, 2)
     """Of a volume: which axes of the file (0 runs fastest) are a picture's columns, its rows, and the slices."""
     frames: tuple[int, ...] | None = None
-    """Which frames of the file belong to the item, in their order; None for all."""
+    """Which frames of the file belong to the item, None for all. HDF5 gives them in this order, a volume in its own."""
     clip: bool = False
     """Of a volume: its slices are the frames of a clip, in one geometry, and no stack through a body."""
     dataset: str | None = None

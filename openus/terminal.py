@@ -117,6 +117,10 @@ def consequences(card: Card) -> list[str]:
     elements = name.split()[0].split("-") if name.startswith("CC") else []
     asks = [text for element, text in _ELEMENTS.items() if element in elements]
     told = [f"It asks you to {'; '.join(asks)}."] if asks else []
+    if licence.commercial_use is False and "NC" not in elements:
+        told.append("It may be used for no commercial purpose.")
+    if licence.name is not None and None in (licence.commercial_use, licence.redistribution) and not licence.local_only:
+        told.append("What these terms allow is not wholly known: read them first.")
     if licence.local_only:
         told.append(
             "What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."
@@ -206,6 +210,8 @@ def card_text(card: Card) -> str:
                 f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else "no checksum published"
             )
             lines.append(f"  {file.name} ({size}, {check})")
+            if file.url is not None:
+                lines.append(f"    {file.url}")
     shared = [one for one in relations.SAME_IMAGES if card.slug in (one.a, one.b)]
     patients = [one for one in relations.SAME_PATIENTS if card.slug in (one.a, one.b)]
     carriers = [one for one in relations.CARRIERS if card.slug in one.leaks]

@@ -56,6 +56,23 @@ def test_a_marked_file_stays_where_its_benchmark_is_trained_on(folders: Path) ->
     assert {row["drop_reason"] for row in rows.values()} == {None}
 
 
+def test_a_held_out_archive_of_marked_copies_holds_their_kind_out(folders: Path) -> None:
+    marked(folders / "other/d.png", "yet another", "BUS-BRA dataset")
+    (folders / "p.yaml").write_text("held_out: [local-other]")
+    words = ["--root", folders / "raw", "--local", f"mine={folders / 'mine'}", "--local", f"other={folders / 'other'}"]
+    assert openus("build-shards", *words, "--params", folders / "p.yaml", "--out", folders / "out").exit_code == 0
+    rows = manifest.read(folders / "out/manifest.parquet").to_pylist()
+    reasons = {row["raw_path"].rpartition("/")[2]: row["drop_reason"] for row in rows}
+    assert reasons == {
+        "bus_0001-l.png": "leakage",
+        "a.png": "leakage",
+        "b.png": "leakage",
+        "c.png": None,
+        "d.png": None,
+    }
+    assert openus("check-leakage", "--pretrain", folders / "out", "--held-out", folders / "out").exit_code == 0
+
+
 def test_the_gate_names_a_marked_file_that_was_left_in(folders: Path) -> None:
     rows_of(folders, "leakage: {drop: false}")
     ran = openus("check-leakage", "--pretrain", folders / "out", "--held-out", folders / "out", "--json")

@@ -123,3 +123,6 @@ def test_terms_that_forbid_passing_on_are_said() -> None:
     camus = " ".join(openus("info", "camus").stdout.split())
     assert "credit its authors; use it for no commercial purpose; pass on what you make of it under the same" in camus
     assert "states no terms" in openus("info", "busi").stdout
+    assert "for no commercial purpose" in openus("info", "brachial-plexus").stdout
+    assert "not wholly known" in openus("info", "bp-nerve").stdout
+    assert "not wholly known" not in openus("info", "hc18").stdout

@@ -182,6 +182,13 @@ def test_related_sources_on_two_sides_of_a_split_leak(tmp_path: Path) -> None:
     assert leak.detail.startswith("test | train: ") and "intrapartum" in leak.detail
     split.write_text("key,split\na,train\nb,train\nc,train\nd,test\ne,train\n")
     assert leakage.audit_split(corpus, split, DedupParams()).ok
+    corpus.pictures[1] = Picture("b", source="bus-bra", raw_path="b.png", carries="bus-bra")
+    corpus.pictures[3] = Picture("d", source="local-mine", raw_path="d.png", carries="bus-bra")
+    (leak,) = leakage.audit_split(corpus, split, DedupParams()).leaks
+    assert (leak.rule, leak.pretrain_key, leak.held_out_key) == ("relation", "d", "b")
+    assert "bears the mark of bus-bra" in leak.detail
+    corpus.pictures[3] = Picture("d", source="jnu-ifm", raw_path="d.png", patients=frozenset(["intrapartum:1"]))
+    assert [leak.rule for leak in leakage.audit_split(corpus, split, DedupParams()).leaks] == ["relation"]
 
 
 def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
     patients = {row["patient_id"] for row in held_out if row["patient_id"] is not None}
     benchmarks = {row["source"] for row in held_out}
     partners = _partners(rows, benchmarks)
+    benchmarks |= {row["carries"] for row in held_out if row["carries"] is not None}
     first: dict[tuple[str, str], tuple[str, int]] = {}
     for row in rows:
         if row["role"] == "held-out":

@@ -95,6 +95,8 @@ def _fill(result: Done, path: Path, task: Task) -> None:
         _reject(result, task, type(error).__name__, str(error))
     except Exception as error:  # a library's own surprise must cost this file alone, and show
         _reject(result, task, type(error).__name__, f"{path.name}: {error or 'no reason given'}.")
+    if not result.rows:
+        _reject(result, task, "DecodeError", f"{path.name} holds no picture.")
     verdicts = selector.finish()
     for position, verdict in verdicts.items():
         result.rows[position] |= {"selection": verdict.choice, "repeats": verdict.repeats}

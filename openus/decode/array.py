@@ -13,6 +13,8 @@ from openus.decode.pixels import collapse, finite_range, to_uint8, value_range
 from openus.errors import DecodeError, NotUltrasound
 from openus.params import DecodeParams
 
+SMALLEST = 8
+"""Rows or columns; fewer are no picture."""
 _GRAY, _RGB = 3, 4
 """Dimensions of a data set of gray and of RGB pictures."""
 
@@ -30,10 +32,14 @@ def frames(path: Path, params: DecodeParams, name: str, wanted: Sequence[int] | 
         data = file.get(name)
         if not isinstance(data, h5py.Dataset):
             raise DecodeError(f"{path.name} has no data set {name!r}.", "Is it the file that the source publishes?")
+        if data.file.filename != file.filename or data.external:
+            raise DecodeError(f"{path.name}: {name!r} lies in another file.", "Look where it comes from.")
         if data.ndim not in (_GRAY, _RGB) or (data.ndim == _RGB and data.shape[-1] != 3):
             raise DecodeError(f"{path.name}: {name!r} has the shape {data.shape}, not that of pictures.")
         if data.dtype.kind not in "uif":
             raise NotUltrasound(f"{path.name}: {name!r} holds {data.dtype}, no numbers.")
+        if min(data.shape[1:3]) < SMALLEST:
+            raise NotUltrasound(f"{path.name}: {name!r} holds no pictures: {data.shape[1]} x {data.shape[2]}.")
         if data.shape[1] * data.shape[2] > params.max_pixels:
             raise DecodeError(f"{path.name}: a picture of {name!r} claims {data.shape[1]} x {data.shape[2]} pixels.")
         if len(data if wanted is None else wanted) > params.max_frames:

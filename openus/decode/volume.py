@@ -62,9 +62,8 @@ def frames(path: Path, kind: str, params: DecodeParams, reading: Reading) -> Ite
     try:
         for index, values in _pictures(volume, reading.axes, wanted):
             pixels = _turned(_colour(to_uint8(values, low, high)), volume.orientation)
-            still = pictures == 1 or (pictures == 3 and values.ndim == 3)
-            yield Frame(pixels, None if still else index, _spacing(seen))
-            count += 1
+            yield Frame(pixels, None if pictures == 1 else index, _spacing(seen))
+            count += len(wanted) if index is None else 1
         if reading.frames is not None and count < len(wanted):
             raise LostError(f"the file has {pictures}")
     except LostError as error:
@@ -77,6 +76,8 @@ def _along(path: Path, volume: Volume, axes: tuple[int, int, int]) -> Volume:
     """What the volume is when `axes` of the file are columns, rows and slices. Other axes need all values at once."""
     if axes == (0, 1, 2):
         return volume
+    if volume.channels > CHANNELS:
+        raise UnsupportedMedium(f"{path.name}: {volume.channels} values a pixel, along another axis.")
     if volume.size_bytes > MOST_BYTES:
         raise DecodeError(f"{path.name}: {volume.size_bytes:,} bytes are too many to slice along another axis.")
     sizes = (volume.columns, volume.rows, volume.slices)
@@ -163,10 +164,13 @@ def _examined(path: Path, volume: Volume) -> tuple[float, float]:
     return value_range(survey.low, survey.high, integer=volume.dtype.kind in "iu" and volume.slope == int(volume.slope))
 
 
-def _pictures(volume: Volume, axes: tuple[int, int, int], wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
+def _pictures(
+    volume: Volume, axes: tuple[int, int, int], wanted: Sequence[int]
+) -> Iterator[tuple[int | None, NDArray[Any]]]:
     """(index, values (rows, columns[, channels])) of each wanted picture, in the order of the file.
 
-    Three slices that are practically equal are the red, green and blue planes of one picture (PSFHS, FH-PS-AOP);
+    Three slices that are practically equal are the red, green and blue planes of one picture (PSFHS, FH-PS-AOP), whose
+    index is None;
     more than four channels are frames (NRRD sequences whose list axis runs fastest).
     """
     if axes != (0, 1, 2):
@@ -178,10 +182,13 @@ def _pictures(volume: Volume, axes: tuple[int, int, int], wanted: Sequence[int])
         try:
             held.extend(_slices(volume))
         except LostError:
-            yield from enumerate(held)
+            yield from ((index, held[index]) for index in wanted if index < len(held))
             raise
         planes = np.stack(held, axis=-1)
-        yield from enumerate([planes] if _one_picture(planes) else held)
+        if _one_picture(planes):
+            yield None, planes
+        else:
+            yield from ((index, held[index]) for index in wanted if index < len(held))
     elif volume.channels > CHANNELS:
         frames = (frame for values in _slices(volume) for frame in np.moveaxis(values, -1, 0))
         yield from ((index, frame) for index, frame in enumerate(frames) if index in wanted)

@@ -202,17 +202,28 @@ def audit_split(
 
 
 def _related_parts(pictures: Sequence[Picture], part: Mapping[str, str]) -> list[Leak]:
-    """Related sources in two parts: one finding for two sources in two parts, where no patients tell them apart."""
+    """Related sources in two parts, and marked copies apart from their benchmark: one finding for two sources in two
+    parts. Sources that share patients may stand apart where both tell them, since patients are compared."""
     first: dict[tuple[str, str], Picture] = {}
+    untold: set[tuple[str, str]] = set()
+    copies: dict[tuple[str, str], Picture] = {}
     for picture in sorted(pictures, key=lambda picture: picture.key):
-        if picture.source and not picture.patients:
-            first.setdefault((picture.source, part[picture.key]), picture)
+        place = picture.source or "", part[picture.key]
+        first.setdefault(place, picture)
+        if not picture.patients:
+            untold.add(place)
+        if picture.carries and picture.carries != picture.source:
+            copies.setdefault((picture.carries, place[1]), picture)
     leaks = []
     for (a, here), (b, there) in itertools.combinations(sorted(first), 2):
         reason = relations.may_share_patients(a, b) if here != there else None
-        if reason:
-            keys = first[a, here].key, first[b, there].key
-            leaks.append(Leak("relation", *keys, f"{here} | {there}: {reason}"))
+        if reason and {(a, here), (b, there)} & untold:
+            leaks.append(Leak("relation", first[a, here].key, first[b, there].key, f"{here} | {there}: {reason}"))
+    for (benchmark, here), copy in sorted(copies.items()):
+        for (source, there), picture in sorted(first.items()):
+            if source == benchmark and here != there:
+                detail = f"{here} | {there}: its file bears the mark of {benchmark}"
+                leaks.append(Leak("relation", copy.key, picture.key, detail))
     return leaks
 
 

@@ -27,6 +27,7 @@ WRAPPER = r"(?:.*/)?"
 """Any folder above the layout's own root: the archive's folder, a GitHub top folder, the same folder twice."""
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
+MAX_HDF5_ROWS = 10_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def read_json(path: Path | None) -> Any:
     """What a JSON file holds; None where it is missing or damaged."""
     try:
         return json.loads(read_text(path) or "null")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _log.warning("%s is not read: %s.", path.name if path else "table", error)
         return None
 
@@ -177,8 +178,10 @@ def read_hdf5(path: Path | None, *names: str) -> list[tuple[str, ...]]:
 
     try:
         with h5py.File(path) as file:
+            if max(file[name].size for name in names) > MAX_HDF5_ROWS:
+                raise ValueError("too many rows")
             columns = [[_word(cell) for cell in file[name][...].ravel().tolist()] for name in names]
-    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, ValueError, MemoryError) as error:
         _log.warning("%s is not read: %s.", path.name, error)
         return []
     return list(zip(*columns, strict=False))

@@ -61,7 +61,10 @@ CARD = Card(
         "BUS-CoT (not in the 46) holds pictures of this benchmark.",
     ),
     layout="real files",
-    unverified=("CC-BY-4.0 on the record: two places, both second hand.",),
+    unverified=(
+        "CC-BY-4.0 on the record: two places, both second hand.",
+        "What 10.5281/zenodo.7730709 is: it stood in an older README of the authors.",
+    ),
 )
 
 IMAGES = WRAPPER + r"(?P<id>Images/(?P<name>bus_(?P<case>\d{4})-(?P<side>[lrs]))\.png)"

@@ -25,10 +25,7 @@ CARD = Card(
         kind="http",
         url="https://scholar.cu.edu.eg/?q=afahmy/pages/dataset",
         ids={"paper_doi": "10.1016/j.dib.2019.104863", "kaggle_mirror": "aryashah2k/breast-ultrasound-images-dataset"},
-        steps=(
-            "Fetch https://scholar.cu.edu.eg/Dataset_BUSI.zip (its certificate is unstable: check the SHA-256).",
-            "Fallback: the Kaggle mirror (login), same tree under Dataset_BUSI_with_GT/.",
-        ),
+        steps=("Unpack https://scholar.cu.edu.eg/Dataset_BUSI.zip (unstable certificate: check the SHA-256).",),
     ),
     files=(
         RemoteFile(

@@ -43,6 +43,7 @@ CARD = Card(
         "No patients are released: each picture is its own group, and nobody can say that the folds are apart.",
         "usd514_jpeg_raw holds the same pictures uncropped and is left out. Text inside a crop may remain.",
         "Pictures and masks of split 0 were in UltraSam's training.",
+        "torch-em exchanges the two class counts; the OpenUS list counts 43,656, unexplained.",
     ),
     layout="public code",
     unverified=(

@@ -9,6 +9,8 @@ from pathlib import Path
 from openus.data import Access, Card, Item, Licence, RemoteFile
 from openus.sources._layout import WRAPPER, existing, find, matched, number, read_csv
 
+_FILES = "https://zenodo.org/api/records/1327317/files"
+
 CARD = Card(
     slug="hc18",
     index=28,
@@ -30,6 +32,7 @@ CARD = Card(
     files=(
         RemoteFile(
             name="training_set.zip",
+            url=f"{_FILES}/training_set.zip/content",
             size_bytes=132926838,
             md5="00eb8198b9a505b2b3a6dfc740382497",
             sha256="fd20d7909df892cfbdc0850de18072dbdad4dc3bc0a57202d4cc818d4715de36",
@@ -37,6 +40,7 @@ CARD = Card(
         ),
         RemoteFile(
             name="test_set.zip",
+            url=f"{_FILES}/test_set.zip/content",
             size_bytes=43518463,
             md5="8402af5d137ef40a2888c1011ef3fe7e",
             sha256="6356d1171e5805dabb83af72c13eb2b32fc3d6c0c2015c58eb9ee083521e9bdd",
@@ -44,12 +48,14 @@ CARD = Card(
         ),
         RemoteFile(
             name="training_set_pixel_size_and_HC.csv",
+            url=f"{_FILES}/training_set_pixel_size_and_HC.csv/content",
             size_bytes=33688,
             md5="c0761518fece2bd2d2ad4218f2cd9777",
             sha256="1c08fa81c374c5f9509f3aa6a6568e4dc6cc5434ff82d0df731db7e4f25816b3",
         ),
         RemoteFile(
             name="test_set_pixel_size.csv",
+            url=f"{_FILES}/test_set_pixel_size.csv/content",
             size_bytes=9096,
             md5="8476dc198cc6542f26c57e87faeee033",
             sha256="215970c7334fcb3794c88d39cbe33fe334f4323cbce8cddeeda04aa5c0faf227",
@@ -72,7 +78,10 @@ CARD = Card(
         "Near-duplicates: nine pairs inside one training number; test 263 = 280.",
     ),
     layout="real files",
-    unverified=("That the examinations of one woman cannot be told: nothing is published.",),
+    unverified=(
+        "That the examinations of one woman cannot be told: nothing is published.",
+        "First names in the citation: from memory.",
+    ),
 )
 
 IMAGES = WRAPPER + (

@@ -32,6 +32,7 @@ CARD = Card(
             "form": "https://ubc.ca1.qualtrics.com/jfe/form/SV_1TfBnLm1wwZ9srk",
             "site": "https://rsingla.ca/kidneyUS/",
             "old_site": "https://rsingla92.github.io/kidneyUS/",
+            "labels_commit": "becfa9a897df8a4735105a9969432608a206402e",
         },
         gated="application",
         steps=(

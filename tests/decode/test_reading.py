@@ -141,3 +141,32 @@ def test_broken_hdf5_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(DecodeError, match=r"d\.hdf5"):
         frames(path, dataset="image")
+
+
+def test_a_colour_clip_of_three_frames_is_three_frames(tmp_path: Path) -> None:
+    head = "ObjectType = Image\nNDims = 3\nDimSize = 30 20 3\nElementNumberOfChannels = 3\nElementType = MET_UCHAR\n"
+    values = np.random.default_rng(1).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    (tmp_path / "c.mha").write_bytes(head.encode() + b"ElementDataFile = LOCAL\n" + values.tobytes())
+    found = frames(tmp_path / "c.mha")
+    assert [frame.index for frame in found] == [0, 1, 2]
+    assert np.array_equal(np.stack([frame.pixels for frame in found]), values)
+
+
+def test_of_three_slices_the_wanted_one_and_of_three_planes_the_picture(tmp_path: Path) -> None:
+    slices = metaimage(tmp_path / "s.mha", VOLUME[:3])
+    assert [frame.index for frame in frames(slices, frames=(1,))] == [1]
+    planes = metaimage(tmp_path / "p.mha", np.repeat(VOLUME[:1], 3, axis=0))
+    assert [frame.index for frame in frames(planes, frames=(0, 1, 2))] == [None]
+
+
+def test_hdf5_that_leads_into_another_file_is_refused(tmp_path: Path) -> None:
+    hdf5(tmp_path / "other.hdf5", image=VOLUME)
+    with h5py.File(tmp_path / "link.hdf5", "w") as file:
+        file["image"] = h5py.ExternalLink("other.hdf5", "image")
+        file.create_dataset("raw", (11, 20, 30), np.uint8, external=[(str(tmp_path / "other.hdf5"), 0, 6600)])
+        file["small"] = VOLUME[:, :4]
+    for name in ("image", "raw"):
+        with pytest.raises(DecodeError, match="lies in another file"):
+            frames(tmp_path / "link.hdf5", dataset=name)
+    with pytest.raises(NotUltrasound, match="no pictures"):
+        frames(tmp_path / "link.hdf5", dataset="small")

@@ -1,8 +1,22 @@
 from __future__ import annotations
 
+import io
+
+from PIL import Image
+from pixels import picture
+
 from layouts import Layout, xlsx
 
+# Two kinds of mask beside the picture; RGBA with clear corners; words among the numbers of the table.
 _I = "BrEaST-Lesions_USG-images_and_masks"
+
+
+def _rgba(path: str) -> bytes:
+    image, data = Image.fromarray(picture(path)).convert("RGBA"), io.BytesIO()
+    image.paste((255, 255, 255, 0), (0, 0, 12, 24))
+    image.save(data, "PNG")
+    return data.getvalue()
+
 
 LAYOUT = Layout(
     images={
@@ -41,6 +55,7 @@ LAYOUT = Layout(
     from_tables=("label", "spacing_mm"),
     separate_tables=True,
     real=(19, 19),
+    content={f"{_I}/case022.png": _rgba},
     archives={"BrEaST-Lesions_USG-images_and_masks-Dec-15-2023.zip": [f"{_I}/"]},
     full=(256, 256),
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from layouts import Layout
 
-# Both forms of the set. Case 114 has one picture, while its XML marks image 2.
+# Both forms of the set. Case 114 has one picture, while its XML marks image 2; repacked numbers may be padded.
 LAYOUT = Layout(
     images={
         "114_1.jpg": {"id": "114_1.jpg", "patient": "114", "label": "4a"},
@@ -13,6 +13,7 @@ LAYOUT = Layout(
             "id": "1_or_data/image/1.PNG",
             "masks": ("DDTI dataset/DDTI/1_or_data/mask/1.PNG",),
         },
+        "DDTI dataset/DDTI/1_or_data/image/0637.PNG": {"id": "1_or_data/image/0637.PNG"},
     },
     decoys={
         "DDTI dataset/DDTI/1_or_data/mask/1.PNG": "mask",
