@@ -103,6 +103,7 @@ SAME_IMAGES: tuple[SharedImages, ...] = (
         "kidneyus", "kidneyus", "proven", "20 byte-identical copies of ten pictures, for intra-rater tests",
         "same IM number", 20,
     ),
+    SharedImages("bus-b", "bus-b", "proven", "32 = 40, 33 = 42, 53 = 309, 54 = 310", "", 4),
     SharedImages(
         "busi", "busi", "proven", "319 of its 780 pictures are near another one; 330 are gone in Curated BUSI", "", 330,
     ),

@@ -49,8 +49,8 @@ CARD = Card(
 )
 
 IMAGES = WRAPPER + (
-    r"(?P<id>(?:RUS/images/(?P<split>train|test)/[^/]+\.jpg"
-    r"|AUS/images/(?P<simulated_split>train|test)/(?P<simulated>[^/]+)\.png))"
+    r"(?P<id>(?:RUS/images/(?P<split>train|test)/[^/]+\.(?:jpg|png)"
+    r"|AUS/images/(?P<simulated_split>train|test)/(?P<simulated>[^/]+)\.(?:jpg|png)))"
 )
 IGNORED = (("mask", r"(?:^|/)(?:RUS|AUS)/annotations/(?:train|test)/"),)
 

@@ -38,7 +38,7 @@ CARD = Card(
   doi={10.5281/zenodo.7272660}}""",
     notes=(
         "735 pictures (200 benign, 435 malignant, 100 normal), numbered from 1 in each class; no patients are told.",
-        "The polygons outline/ mark the scan sector, but Malignant 229 and 306 have the liver there; 374 has none.",
+        "outline/ marks the scan sector; of Malignant 229 and 306 it is the liver's outline, and 374 has no liver/.",
         "The record asks users to contact and credit the authors.",
     ),
     layout="public code",
@@ -52,5 +52,7 @@ IGNORED = (("outline", r"(?:^|/)segmentation/(?:liver|mass|outline)/\d+\.json$")
 def items(root: Path) -> Iterator[Item]:
     """Label: the class folder. Masks: the polygons of liver, mass and scan sector, where they are."""
     for item, _ in matched(root, IMAGES, IGNORED):
-        stem = item.path.replace("/image/", "/segmentation/{}/").removesuffix("jpg") + "json"
-        yield replace(item, masks=existing(root, *(stem.format(part) for part in ("liver", "mass", "outline"))))
+        above, _, name = item.path.rpartition("/image/")
+        stem = name.removesuffix(".jpg")
+        masks = (f"{above}/segmentation/{part}/{stem}.json" for part in ("liver", "mass", "outline"))
+        yield replace(item, masks=existing(root, *masks))

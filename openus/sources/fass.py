@@ -57,4 +57,4 @@ IGNORED = (("mask", r"(?:^|/)ARRAY_FORMAT/[^/]*\.npy$"),)
 
 def items(root: Path) -> Iterator[Item]:
     """Patient: the number after P, as it is written (P01 and P0149 stand side by side). No label, no split."""
-    return listed(root, IMAGES, IGNORED)
+    return listed(root, IMAGES, IGNORED, view="fetal abdominal circumference plane")

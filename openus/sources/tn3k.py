@@ -38,6 +38,11 @@ CARD = Card(
     ),
     files=(
         RemoteFile(
+            name="Thyroid Dataset.zip",
+            sha256="0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60",
+            archive="zip",
+        ),
+        RemoteFile(
             name="TN3K.rar",
             sha256="407fe2b4992e83b037621214aaaa39d86072e03d4ee3765f3c68d06e546e4ad4",
             archive="rar",

@@ -45,16 +45,20 @@ CARD = Card(
     unverified=("A signed agreement as the way in.",),
 )
 
-IMAGES = WRAPPER + r"(?P<id>image/(?P<n>\d+)\.(?:PNG|png)|JPEGImages/[^/]+\.jpg)"
+IMAGES = WRAPPER + (
+    r"(?P<id>(?:(?:TNSCUI|tnscui)2020_(?P<split>train|test)/|(?<!_train/)(?<!_test/))"
+    r"(?:image/(?P<n>\d+)\.(?:PNG|png)|JPEGImages/[^/]+\.jpg))"
+)
 IGNORED = (("mask", r"(?:^|/)(?:mask|SegmentationClass)/"),)
 
 
 def items(root: Path) -> Iterator[Item]:
-    """Label: CATE of train.csv, 0 benign and 1 malignant; the repacked copy has none."""
+    """Label: CATE of train.csv, 0 benign, 1 malignant. Split: the folder's. The repacked copy has neither."""
     rows = read_csv(find(root, WRAPPER + r"train\.csv"), key="ID")
     grades = {name.rpartition("/")[2].split(".")[0].lstrip("0"): row.get("CATE") for name, row in rows.items()}
     for item, found in matched(root, IMAGES, IGNORED):
-        label = {"0": "benign", "1": "malignant"}.get(grades.get((found["n"] or "").lstrip("0")) or "")
+        number = "" if item.split == "test" else (found["n"] or "").lstrip("0")  # the table is the training set's
+        label = {"0": "benign", "1": "malignant"}.get(grades.get(number) or "")
         repacked = item.path.replace("JPEGImages/", "SegmentationClass/").removesuffix(".jpg") + ".png"
         mask = item.path.replace("image/", "mask/") if found["n"] else repacked
         yield replace(item, label=label, masks=existing(root, mask))

@@ -7,7 +7,8 @@ _N = "Fetal Abdominal Structures Segmentation Dataset Using Ultrasonic Images"
 
 
 def _image(patient: str, n: int) -> dict[str, str]:
-    return {"id": f"IMAGES/P{patient}_IMG{n}.png", "patient": patient}
+    view = "fetal abdominal circumference plane"
+    return {"id": f"IMAGES/P{patient}_IMG{n}.png", "patient": patient, "view": view}
 
 
 LAYOUT = Layout(

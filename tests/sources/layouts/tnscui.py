@@ -7,8 +7,19 @@ _T = "TNSCUI2020_train"
 
 LAYOUT = Layout(
     images={
-        f"{_T}/image/1273.PNG": {"id": "image/1273.PNG", "label": "malignant", "masks": (f"{_T}/mask/1273.PNG",)},
-        f"{_T}/image/00001.png": {"id": "image/00001.png", "label": "benign", "masks": (f"{_T}/mask/00001.png",)},
+        f"{_T}/image/1273.PNG": {
+            "id": f"{_T}/image/1273.PNG",
+            "split": "train",
+            "label": "malignant",
+            "masks": (f"{_T}/mask/1273.PNG",),
+        },
+        "TNSCUI2020_test/image/1273.PNG": {"id": "TNSCUI2020_test/image/1273.PNG", "split": "test"},
+        f"{_T}/image/00001.png": {
+            "id": f"{_T}/image/00001.png",
+            "split": "train",
+            "label": "benign",
+            "masks": (f"{_T}/mask/00001.png",),
+        },
         "tnscui/JPEGImages/17.jpg": {"id": "JPEGImages/17.jpg", "masks": ("tnscui/SegmentationClass/17.png",)},
     },
     decoys={
