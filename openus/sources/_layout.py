@@ -92,8 +92,13 @@ def listed(
     view: of all items, where they have no other.
     """
     for found, _ in matched(root, images, ignored):
-        masks = existing(root, found.path.replace(*mask)) if mask[0] else ()
+        masks = existing(root, swapped(found, *mask)) if mask[0] else ()
         yield replace(found, view=found.view or view, masks=masks)
+
+
+def swapped(item: Item, old: str, new: str) -> str:
+    """The item's path with `old` as `new` within the layout: a folder above that has the same name stays as it is."""
+    return item.path.removesuffix(item.id) + item.id.replace(old, new)
 
 
 def existing(root: Path, *candidates: str) -> tuple[str, ...]:

@@ -36,8 +36,7 @@ CARD = Card(
     citation=r"""@article{vitale2020realism, volume={15}, pages={183--192}, year={2020},
   title={Improving realism in patient-specific abdominal ultrasound simulation using CycleGANs},
   author={Vitale, Santiago and Orlando, Jos{\'e} Ignacio and Iarussi, Emmanuel and Larrabide, Ignacio},
-  doi={10.1007/s11548-019-02046-5},
-  journal={International Journal of Computer Assisted Radiology and Surgery}}""",
+  doi={10.1007/s11548-019-02046-5}, journal={International Journal of Computer Assisted Radiology and Surgery}}""",
     notes=(
         "617 real pictures and 926 simulated by ray casting from CT. Simulated ones bear species simulated and subject "
         "simulation in the manifest, so that one can leave them out; UltraSam and OpenUS do.",
@@ -48,20 +47,17 @@ CARD = Card(
     unverified=("The 633 and 293 simulated pictures of train and test.", "The padding's value: one loader."),
 )
 
-IMAGES = WRAPPER + (
-    r"(?P<id>(?:RUS/images/(?P<split>train|test)/[^/]+\.(?:jpg|png)"
-    r"|AUS/images/(?P<simulated_split>train|test)/(?P<simulated>[^/]+)\.(?:jpg|png)))"
-)
+IMAGES = WRAPPER + r"(?P<id>(?P<part>RUS|AUS)/images/(?P<split>train|test)/(?P<stem>[^/]+)\.(?:jpg|png))"
 IGNORED = (("mask", r"(?:^|/)(?:RUS|AUS)/annotations/(?:train|test)/"),)
 
 
 def items(root: Path) -> Iterator[Item]:
     """Split: train or test. Patient: of simulated pictures the CT that they are made from, as `ct14` of ct14-1.png."""
     for item, found in matched(root, IMAGES, IGNORED):
-        masks = existing(root, item.path.replace("/images/", "/annotations/").rpartition(".")[0] + ".png")
-        if stem := found["simulated"]:
-            case, split = stem.partition("-")[0] if "-" in stem else None, found["simulated_split"]
-            simulated = replace(item, species="simulated", subject="simulation")
-            yield replace(simulated, split=split, patient=case, masks=masks)
-        else:
-            yield replace(item, masks=masks)
+        part, split, stem = found.group("part", "split", "stem")
+        masks = existing(root, f"{item.path.removesuffix(item.id)}{part}/annotations/{split}/{stem}.png")
+        marked = replace(item, masks=masks)
+        if part == "AUS":
+            case = stem.partition("-")[0] if "-" in stem else None
+            marked = replace(marked, patient=case, species="simulated", subject="simulation")
+        yield marked

@@ -34,11 +34,10 @@ CARD = Card(
     ),
     expected_images=163,
     expected_patients=163,
-    citation=r"""@article{yap2018automated, year={2018}, volume={22}, number={4},
+    citation=r"""@article{yap2018automated, journal={IEEE Journal of Biomedical and Health Informatics}, number={4},
   title={Automated Breast Ultrasound Lesions Detection Using Convolutional Neural Networks}, pages={1218--1226},
   author={Yap, Moi Hoon and Pons, Gerard and Mart{\'i}, Joan and Ganau, Sergi and Sent{\'i}s, Melcior and Zwiggelaar,
-    Reyer and Davison, Adrian K. and Mart{\'i}, Robert}, doi={10.1109/JBHI.2017.2731873},
-  journal={IEEE Journal of Biomedical and Health Informatics}}""",
+    Reyer and Davison, Adrian K. and Mart{\'i}, Robert}, doi={10.1109/JBHI.2017.2731873}, year={2018}, volume={22}}""",
     notes=(
         "Label: column Type of DatasetB.xlsx (109 benign, 54 malignant); column Diagnosis is finer.",
         "Four pictures stand twice: 32 = 40, 33 = 42, 53 = 309, 54 = 310 (the last under two diagnoses).",
@@ -57,5 +56,5 @@ def items(root: Path) -> Iterator[Item]:
     rows = read_xlsx(find(root, WRAPPER + r"DatasetB\.xlsx"), key="Image")
     labels = {name.zfill(6): row.get("Type") for name, row in rows.items()}
     for item, found in matched(root, IMAGES, IGNORED):
-        masks = existing(root, item.path.replace("original/", "GT/"))
+        masks = existing(root, f"{item.path.removesuffix(item.id)}GT/{found['n']}.png")
         yield replace(item, patient=found["n"], label=labels.get(found["n"]) or None, masks=masks)

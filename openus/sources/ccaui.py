@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, listed
+from openus.sources._layout import WRAPPER, existing, listed, swapped
 
 CARD = Card(
     slug="ccaui",
@@ -56,5 +56,5 @@ def items(root: Path) -> Iterator[Item]:
         yield replace(
             item,
             view="transverse common carotid artery",
-            masks=existing(root, item.path.replace("US images/", "Expert mask images/")),
+            masks=existing(root, swapped(item, "US images/", "Expert mask images/")),
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, matched, read_csv
+from openus.sources._layout import WRAPPER, existing, matched, read_csv, swapped
 
 CARD = Card(
     slug="jnu-ifm",
@@ -60,6 +60,6 @@ def items(root: Path) -> Iterator[Item]:
         if table not in tables:
             rows = read_csv(table if table.is_file() else None, key="frame_id")
             tables[table] = {n: LABELS.get(row.get("frame_label", ""), "") for n, row in rows.items()}
-        masks = existing(root, item.path.replace("/image/", "/mask/").removesuffix(".png") + "_mask.png")
+        masks = existing(root, swapped(item, "/image/", "/mask/").removesuffix(".png") + "_mask.png")
         label = tables[table].get(found["frame"]) or None
         yield replace(item, view="transperineal, mid-sagittal", label=label, masks=masks)

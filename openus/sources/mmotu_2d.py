@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, find, matched, read_text
+from openus.sources._layout import WRAPPER, existing, find, matched, read_text, swapped
 
 CARD = Card(
     slug="mmotu-2d",
@@ -84,7 +84,7 @@ def items(root: Path) -> Iterator[Item]:
     """Label: the class name. Split: train or val. Both from the official lists alone."""
     splits, labels = _lists(root)
     for item, found in matched(root, IMAGES, IGNORED):
-        stem = item.path.replace("/images/", "/annotations/").removesuffix(".JPG")
+        stem = swapped(item, "/images/", "/annotations/").removesuffix(".JPG")
         yield replace(
             item,
             label=labels.get(found["n"]),

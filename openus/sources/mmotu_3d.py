@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, find, matched, read_text
+from openus.sources._layout import WRAPPER, existing, find, matched, read_text, swapped
 
 CARD = Card(
     slug="mmotu-3d",
@@ -55,6 +55,6 @@ def items(root: Path) -> Iterator[Item]:
         for n, label in re.findall(r"(?m)^[ \t]*(\d+)(?:\.JPG)?(?:[ \t]+(\d))?[ \t]*\r?$", text):
             lines[n] = (part, label or lines.get(n, ("", None))[1])
     for item, found in matched(root, IMAGES, IGNORED):
-        stem = item.path.replace("/images/", "/annotations/").removesuffix(".JPG")
+        stem = swapped(item, "/images/", "/annotations/").removesuffix(".JPG")
         split, label = lines.get(found["n"], (None, None))
         yield replace(item, label=label, split=split, masks=existing(root, f"{stem}.PNG", f"{stem}_binary.PNG"))

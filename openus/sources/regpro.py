@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, Reading, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, existing, matched, swapped
 
 CARD = Card(
     slug="regpro",
@@ -56,4 +56,4 @@ SAGITTAL = Reading(axes=(1, 2, 0), turn="rotate-180")
 def items(root: Path) -> Iterator[Item]:
     """Patient: the case, which runs on from train into val. Video: the volume. Split: train or val."""
     for item, _ in matched(root, IMAGES, IGNORED):
-        yield replace(item, masks=existing(root, item.path.replace("us_images/", "us_labels/")), reading=SAGITTAL)
+        yield replace(item, masks=existing(root, swapped(item, "us_images/", "us_labels/")), reading=SAGITTAL)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
 from openus.sources import tg3k, tn3k
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, existing, matched, swapped
 
 CARD = Card(
     slug="thyroid",
@@ -68,5 +68,5 @@ def items(root: Path) -> Iterator[Item]:
     """As tn3k and tg3k say of their parts; of DDTI neither patient nor label is known here."""
     parts = {item.id: item for part in (tn3k, tg3k) for item in part.items(root)}
     for item, found in matched(root, IMAGES, IGNORED):
-        masks = existing(root, item.path.replace("1_or_data/image/", "1_or_data/mask/")) if found["ddti"] else ()
+        masks = existing(root, swapped(item, "1_or_data/image/", "1_or_data/mask/")) if found["ddti"] else ()
         yield parts.get(item.id) or replace(item, masks=masks)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, find, matched, read_text
+from openus.sources._layout import WRAPPER, existing, find, matched, read_text, swapped
 
 CARD = Card(
     slug="tn3k",
@@ -81,4 +81,4 @@ def items(root: Path) -> Iterator[Item]:
             labels[part, n] = ("benign", "malignant")[int(label)]
     for item, found in matched(root, IMAGES, IGNORED):
         label = labels.get((found["split"], found["n"]))
-        yield replace(item, label=label, masks=existing(root, item.path.replace("-image/", "-mask/")))
+        yield replace(item, label=label, masks=existing(root, swapped(item, "-image/", "-mask/")))

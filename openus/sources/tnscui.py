@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, find, matched, read_csv
+from openus.sources._layout import WRAPPER, existing, find, matched, read_csv, swapped
 
 CARD = Card(
     slug="tnscui",
@@ -59,6 +59,6 @@ def items(root: Path) -> Iterator[Item]:
     for item, found in matched(root, IMAGES, IGNORED):
         number = "" if item.split == "test" else (found["n"] or "").lstrip("0")  # the table is the training set's
         label = {"0": "benign", "1": "malignant"}.get(grades.get(number) or "")
-        repacked = item.path.replace("JPEGImages/", "SegmentationClass/").removesuffix(".jpg") + ".png"
-        mask = item.path.replace("image/", "mask/") if found["n"] else repacked
+        repacked = swapped(item, "JPEGImages/", "SegmentationClass/").removesuffix(".jpg") + ".png"
+        mask = swapped(item, "image/", "mask/") if found["n"] else repacked
         yield replace(item, label=label, masks=existing(root, mask))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from layouts import Layout
 
-# One folder of the name or two; stems repeat between the parts; real training pictures have no masks.
-_A = "abdominal_US/abdominal_US"
+# One folder of the name or two; stems repeat between splits; real training pictures have no masks.
+_A = "abdominal_US"
 _SIMULATED = {"species": "simulated", "subject": "simulation"}
 
 LAYOUT = Layout(
@@ -33,5 +33,6 @@ LAYOUT = Layout(
         f"{_A}/AUS/annotations/train/ct14-1.png": "mask",
     },
     archives={"ussimandsegm.zip": ["abdominal_US/"]},
+    top_folders=("", "abdominal_US/", "images/images/"),
     full=(1543, None),
 )

@@ -4,7 +4,7 @@ import json
 
 from layouts import Layout
 
-# Numbers begin at 1 in each class; Normal has no mass/; Malignant 229 has no liver/.
+# Numbers begin at 1 in each class; Normal has no mass/; Malignant 229 has no liver/. Braces above must not break it.
 _SQUARE = json.dumps([[10, 10], [50, 10], [50, 40]])
 
 
@@ -30,7 +30,7 @@ LAYOUT = Layout(
         "Normal/segmentation/outline/1.json": "outline",
     },
     content={"Benign/segmentation/outline/1.json": _SQUARE.encode()},
-    top_folders=("", "some-archive-main/", "twice/twice/"),
+    top_folders=("", "some-archive-main/", "Benign/", "image/{1}/"),
     archives={f"{label}.zip": [f"{label}/"] for label in ("Benign", "Malignant", "Normal")},
     full=(735, None),
 )

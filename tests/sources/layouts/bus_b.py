@@ -24,7 +24,7 @@ LAYOUT = Layout(
         )
     },
     from_tables=("label",),
-    top_folders=("", "Dataset_B/", "twice/twice/"),
+    top_folders=("", "Dataset_B/", "BUS_original/"),
     archives={"BUS.zip": ["BUS/"]},  # its true name is unknown
     full=(163, 163),
 )

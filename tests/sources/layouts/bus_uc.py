@@ -26,7 +26,7 @@ LAYOUT = Layout(
         f"{_B}/All/images/0319.png": "second copy",
         f"{_B}/All/masks/01.png": "mask",
     },
-    top_folders=("", "BUS_UC/", "twice/twice/"),
+    top_folders=("", "BUS_UC/", "images/images/"),
     archives={"3ksd7w7jkx-1.zip": [f"{_B}/"]},
     full=(811, None),
 )
