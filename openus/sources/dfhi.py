@@ -46,7 +46,7 @@ CARD = Card(
         "The cavum is green in the planes' masks and yellow in the diverse part's.",
     ),
     layout="public code",
-    unverified=("The names of the '-orginal-size' zips.",),
+    unverified=("The names of the '-orginal-size' zips.", "Whether the pixel sizes mean the resized pictures."),
 )
 
 IMAGES = WRAPPER + (

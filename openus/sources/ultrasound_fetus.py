@@ -52,10 +52,7 @@ CARD = Card(
     unverified=("That the Kaggle copy equals version 1: same class counts and names.",),
 )
 
-IMAGES = WRAPPER + (
-    r"(?:Data/Data|Datasets(?:\.rar\.unpacked)?/Datasets)/"
-    r"(?P<id>(?P<split>train|test|validation)/(?:benign|malignant|normal)/\d+_\d?HC\.png)"
-)
+IMAGES = WRAPPER + r"(?P<id>(?P<split>train|test|validation)/(?:benign|malignant|normal)/\d+_\d?HC\.png)"
 IGNORED = (
     ("mask", r"_\d?HC_Annotation\.png$"),
     ("mask of another set", r"\(\d+\)_mask\.png$"),

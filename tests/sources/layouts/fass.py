@@ -13,12 +13,12 @@ def _image(patient: str, n: int) -> dict[str, str]:
 
 LAYOUT = Layout(
     images={
-        f"{_N}/IMAGES/P01_IMG1.png": _image("01", 1),
-        f"{_N}/IMAGES/P01_IMG10.png": _image("01", 10),
-        f"{_N}/IMAGES/P0149_IMG1.png": _image("0149", 1),
+        f"{_N}/{_N}/IMAGES/P01_IMG1.png": _image("01", 1),
+        f"{_N}/{_N}/IMAGES/P01_IMG10.png": _image("01", 10),
+        f"{_N}/{_N}/IMAGES/P0149_IMG1.png": _image("0149", 1),
     },
-    decoys={f"{_N}/ARRAY_FORMAT/P01_IMG1.npy": "mask", f"{_N}/ARRAY_FORMAT/P0149_IMG1.npy": "mask"},
+    decoys={f"{_N}/{_N}/ARRAY_FORMAT/P01_IMG1.npy": "mask", f"{_N}/{_N}/ARRAY_FORMAT/P0149_IMG1.npy": "mask"},
     top_folders=("", f"{_N}/", "some-archive-main/"),
-    archives={"4gcpm9dsc3-1.zip": [f"{_N}.zip"], f"{_N}.zip": [f"{_N}/"]},
+    archives={"4gcpm9dsc3-1.zip": [f"{_N}/{_N}.zip"], f"{_N}/{_N}.zip": [f"{_N}/{_N}/"]},
     full=(1588, None),
 )

@@ -21,6 +21,8 @@ LAYOUT = Layout(
         f"{_K}/train/benign/1_HC.png": _image("train/benign/1_HC.png", "train"),
         f"{_K}/validation/normal/1_HC.png": _image("validation/normal/1_HC.png", "validation"),
         f"{_M}/test/malignant/247_2HC.png": _image("test/malignant/247_2HC.png", "test"),
+        # the RAR unpacked where it lies, without a folder of its name
+        f"{_U}/Datasets/validation/benign/101_HC.png": _image("validation/benign/101_HC.png", "validation"),
     },
     decoys={
         f"{_K}/train/malignant/1_HC_Annotation.png": "mask",
