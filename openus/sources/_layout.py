@@ -186,6 +186,8 @@ def read_hdf5(path: Path | None, *names: str) -> list[tuple[str, ...]]:
             if max(file[name].size for name in names) > MAX_HDF5_ROWS:
                 raise ValueError("too many rows")
             columns = [[_word(cell) for cell in file[name][...].ravel().tolist()] for name in names]
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError(f"{', '.join(names)} differ in length")
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError, ValueError, MemoryError) as error:
         _log.warning("%s is not read: %s.", path.name, error)
         return []

@@ -43,6 +43,7 @@ CARD = Card(
     layout="public code",
     unverified=(
         "The names of the archives: one converter. Authors and year of the record.",
+        "That layer 0 of us_labels is the gland.",
         "That pictures are upright so: UltraSam alone turns them, and DeepReg's volumes agree.",
     ),
 )

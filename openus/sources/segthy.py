@@ -50,7 +50,11 @@ CARD = Card(
         "The page states no licence that was read; a derivative of somebody else is tagged CC BY 4.0.",
     ),
     layout="public code",
-    unverified=("28 volunteers, three physicians, repeated scans.", "What else lies in the zip."),
+    unverified=(
+        "28 volunteers, three physicians, repeated scans. What else lies in the zip.",
+        "That slices lie turned: UltraSam and one other converter turn them. That no login is needed: one loader.",
+        "Values of the masks: 0 and 1 by one loader, vessels too (2 to 5) by others; 1 is the thyroid in all.",
+    ),
 )
 
 IMAGES = WRAPPER + (
