@@ -55,7 +55,7 @@ IGNORED = (("mask", r"(?:^|/)thyroid-mask/"), ("other part of the archive", r"(?
 def items(root: Path) -> Iterator[Item]:
     """Split: train or val of tg3k-trainval.json, whose positions are the file numbers. No patient, no sweep."""
     lists = read_json(find(root, WRAPPER + r"tg3k-trainval\.json"))
-    parts = lists if isinstance(lists, dict) else {}
-    splits = {n: part for part in ("train", "val") for n in parts.get(part) or () if isinstance(n, int)}
+    parts = {part: n for part, n in lists.items() if isinstance(n, list)} if isinstance(lists, dict) else {}
+    splits = {n: part for part in ("train", "val") for n in parts.get(part, ()) if isinstance(n, int)}
     for item in listed(root, IMAGES, IGNORED, mask=("-image/", "-mask/")):
         yield replace(item, split=splits.get(int(item.path[-8:-4])))

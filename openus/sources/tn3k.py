@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, find, matched, read_text, swapped
+from openus.sources._layout import WRAPPER, find, match, matched, read_text
 
 CARD = Card(
     slug="tn3k",
@@ -66,6 +66,8 @@ CARD = Card(
 )
 
 IMAGES = WRAPPER + r"(?P<id>(?P<split>trainval|test)-image/(?P<n>\d{4})\.jpg)"
+MASKS = WRAPPER + r"(?P<split>trainval|test)-mask/(?P<n>\d{4})\.jpg"
+"""They may lie in a folder of their own, where their RAR was unpacked."""
 IGNORED = (
     ("mask", r"(?:^|/)(?:trainval|test)-mask/"),
     ("other part of the archive", r"(?:^|/)(?:tg3k|DDTI dataset)/"),
@@ -79,6 +81,7 @@ def items(root: Path) -> Iterator[Item]:
         text = read_text(find(root, WRAPPER + rf"label4{part}\.csv"))
         for n, label in re.findall(r"(?m)^\s*(\d{4})\.jpg\s*,\s*([01])\s*$", text):
             labels[part, n] = ("benign", "malignant")[int(label)]
+    masks = {(found["split"], found["n"]): path for path, found in match(root, MASKS)}
     for item, found in matched(root, IMAGES, IGNORED):
-        label = labels.get((found["split"], found["n"]))
-        yield replace(item, label=label, masks=existing(root, swapped(item, "-image/", "-mask/")))
+        key = (found["split"], found["n"])
+        yield replace(item, label=labels.get(key), masks=(masks[key],) if key in masks else ())

@@ -46,19 +46,19 @@ CARD = Card(
 )
 
 IMAGES = WRAPPER + (
-    r"(?P<id>(?:(?:TNSCUI|tnscui)2020_(?P<split>train|test)/|(?<!_train/)(?<!_test/))"
-    r"(?:image/(?P<n>\d+)\.(?:PNG|png)|JPEGImages/[^/]+\.jpg))"
+    r"(?P<id>image/(?P<n>\d+)\.(?:PNG|png)|JPEGImages/[^/]+\.jpg"
+    r"|(?:(?<=image/)|(?<=_testset/)|(?<=_test/))(?P<split>test)_\d+\.(?:PNG|png))"
 )
 IGNORED = (("mask", r"(?:^|/)(?:mask|SegmentationClass)/"),)
 
 
 def items(root: Path) -> Iterator[Item]:
-    """Label: CATE of train.csv, 0 benign, 1 malignant. Split: the folder's. The repacked copy has neither."""
+    """Split: the name, test_1 or a number. Label: CATE of train.csv, 0 benign, 1 malignant. The copy has neither."""
     rows = read_csv(find(root, WRAPPER + r"train\.csv"), key="ID")
-    grades = {name.rpartition("/")[2].split(".")[0].lstrip("0"): row.get("CATE") for name, row in rows.items()}
+    grades = {name.split(".")[0].lstrip("0"): row.get("CATE") for name, row in rows.items()}
     for item, found in matched(root, IMAGES, IGNORED):
-        number = "" if item.split == "test" else (found["n"] or "").lstrip("0")  # the table is the training set's
-        label = {"0": "benign", "1": "malignant"}.get(grades.get(number) or "")
+        number = (found["n"] or "").lstrip("0")
+        label = {"0": "benign", "1": "malignant"}.get(grades.get(number) or "") if number else None
         repacked = swapped(item, "JPEGImages/", "SegmentationClass/").removesuffix(".jpg") + ".png"
-        mask = swapped(item, "image/", "mask/") if found["n"] else repacked
-        yield replace(item, label=label, masks=existing(root, mask))
+        mask = swapped(item, "image/", "mask/") if number else repacked
+        yield replace(item, split="train" if number else item.split, label=label, masks=existing(root, mask))
