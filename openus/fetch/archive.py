@@ -180,6 +180,9 @@ def parts(archive: Path) -> list[Path]:
     else:
         return [archive]
     pattern = re.compile(volume, re.IGNORECASE)
-    numbered = {path: found for path in archive.parent.iterdir() if (found := pattern.fullmatch(path.name))}
+    beside = [*archive.parent.iterdir()]
+    if archive.parent.name.endswith(UNPACKED):  # a site may wrap each part in an archive of its own
+        beside += [path for path in archive.parent.parent.glob(f"*{UNPACKED}/*") if path not in beside]
+    numbered = {path: found for path in beside if (found := pattern.fullmatch(path.name))}
     ordered = sorted(numbered, key=lambda path: int(numbered[path][1]))
     return ordered if archive in numbered else [*ordered, archive]

@@ -168,15 +168,17 @@ def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) ->
     `zipfile` takes all members to lie on the volume of the directory, and adds what lies before that volume to each
     offset; APPNOTE.TXT 4.4.11 to 4.4.16 say on which volume each begins.
     """
-    if len(volumes) == 1 or volumes[0].name.lower().endswith(".001"):  # the latter is one zip, cut into pieces
+    if volumes[0].name.lower().endswith(".001"):  # one zip, cut into pieces
         return
     end = _end_of_zip(volumes[-1])
+    if len(volumes) == 1 and (end is None or end.this_disk in (0, _IN_ZIP64)):
+        return
     if end is None:
         raise ArchiveError(f"{target.archive.name} is not the last part of a split zip.", "Fetch all its parts.")
     if end.this_disk + 1 != len(volumes):
         raise ArchiveError(
             f"{target.archive.name} is split into {end.this_disk + 1} parts and {len(volumes)} are here.",
-            "Fetch the others into the same folder.",
+            "Fetch the others, or put them, into the same folder.",
         )
     starts = [0]
     for volume in volumes[:-1]:
@@ -186,6 +188,10 @@ def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) ->
         member.header_offset += starts[member.volume] - shift
         if hasattr(member, "_end_offset"):  # a guard against overlaps, computed of the offsets that were wrong
             member._end_offset = None
+
+
+_IN_ZIP64 = 0xFFFF
+"""What stands in the end record where the true number is in zip64's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ MAX_HDF5_ROWS = 10_000_000
 _log = logging.getLogger(__name__)
 
 
+def outside(*folders: str) -> str:
+    """WRAPPER, but nowhere below folders of these names (patterns), where the layout's own paths stand once more."""
+    return rf"(?!(?:.*/)?(?:{'|'.join(folders)})/)" + WRAPPER
+
+
 def is_hidden(path: str) -> bool:
     """Whether a component of the relative path begins with a dot or is the folder that macOS adds to archives.
 
@@ -47,11 +52,17 @@ def rule_of(path: str, ignored: Rules) -> str | None:
 
 
 def match(root: Path, pattern: str, ignored: Rules = ()) -> Iterator[tuple[str, re.Match[str]]]:
-    """(relative path, match) of every file whose whole path fits, sorted; hidden and ignored files are passed over."""
+    """(relative path, match) of every file whose whole path fits, sorted; hidden and ignored files are passed over.
+
+    The rules are searched from the id on: a folder above is a person's own, whatever it is called.
+    """
     compiled = re.compile(pattern)
     for path in walk(root)[0]:
         found = compiled.fullmatch(path)
-        if found and not is_hidden(path) and rule_of(path, ignored) is None:
+        if found is None or is_hidden(path):
+            continue
+        begin = found.start("id") if "id" in found.re.groupindex else 0
+        if rule_of(path[begin:], ignored) is None:
             yield path, found
 
 
@@ -148,16 +159,17 @@ def read_csv(path: Path | None, key: str, delimiter: str = ",") -> dict[str, Row
     """
     rows = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=False)
     try:
-        return _by_key(rows, key)
+        return _by_key(rows, [key])
     except csv.Error as error:
         _log.warning("%s is not read: %s.", path.name if path else "table", error)
         return {}
 
 
-def read_xlsx(path: Path | None, key: str) -> dict[str, Row]:
+def read_xlsx(path: Path | None, *key: str) -> dict[str, Row]:
     """Rows of a workbook's first sheet by the column `key`, cells as text (whole numbers without `.0`).
 
-    Empty where the workbook is missing, damaged, or has no such column.
+    Several columns make one key, their cells joined by a blank. Empty where the workbook is missing, damaged, or lacks
+    one of them.
     """
     if path is None:
         return {}
@@ -211,17 +223,17 @@ def number(text: str | None) -> float | None:
     return value if 0 < value < float("inf") else None
 
 
-def _by_key(rows: Iterable[Sequence[str]], key: str) -> dict[str, Row]:
+def _by_key(rows: Iterable[Sequence[str]], key: Sequence[str]) -> dict[str, Row]:
     lines = iter(rows)
     header = [name.strip() for name in next(lines, [])]
-    if key not in header:
+    if not set(key) <= set(header):
         return {}
-    column = header.index(key)
     table: dict[str, Row] = {}
     for cells in lines:
-        if len(cells) > column and cells[column].strip():
-            row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
-            table.setdefault(cells[column].strip(), row)
+        row = {name: cell.strip() for name, cell in reversed(list(zip(header, cells, strict=False)))}
+        words = [row.get(name, "") for name in key]
+        if all(words):
+            table.setdefault(" ".join(words), row)
     return table
 
 

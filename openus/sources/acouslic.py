@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, Reading, RemoteFile
-from openus.sources._layout import WRAPPER, existing, find, matched, read_csv
+from openus.sources._layout import WRAPPER, existing, find, matched, read_csv, swapped
 
 CARD = Card(
     slug="acouslic",
@@ -69,7 +69,7 @@ def items(root: Path) -> Iterator[Item]:
     rows = read_csv(table, key="uuid")
     for item, _ in matched(root, IMAGES, IGNORED):
         patient = rows.get(item.study or "", {}).get("subject_id") or None
-        mask = item.path.replace("images/stacked_fetal_ultrasound/", "masks/stacked_fetal_abdomen/")
+        mask = swapped(item, "images/stacked_fetal_ultrasound/", "masks/stacked_fetal_abdomen/")
         whole = replace(item, patient=patient, masks=existing(root, mask))
         for sweep in range(1, SWEEPS + 1):
             frames = tuple(range((sweep - 1) * FRAMES, sweep * FRAMES))

@@ -71,7 +71,7 @@ IGNORED = (("mask", r"(?:^|/)case\d{3}_(?:tumor|other)\d*\.png$"),)
 
 def items(root: Path) -> Iterator[Item]:
     """Patient: CaseID, the number in the name. Label: Classification. Spacing from Pixel_size."""
-    rows = read_xlsx(find(root, WRAPPER + r"BrEaST-Lesions-USG-clinical-data[^/]*\.xlsx"), key="CaseID")
+    rows = read_xlsx(find(root, WRAPPER + r"BrEaST-Lesions-USG-clinical-data[^/]*\.xlsx"), "CaseID")
     for item, found in matched(root, IMAGES, IGNORED):
         row = rows.get(str(int(found["n"])), {})
         centimetres = number(row.get("Pixel_size"))

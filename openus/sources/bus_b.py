@@ -24,7 +24,10 @@ CARD = Card(
     access=Access(
         kind="form",
         url="https://helward.mmu.ac.uk/STAFF/M.Yap/dataset.php",
-        ids={"agreement": "https://www2.docm.mmu.ac.uk/STAFF/m.yap/files/BUS_ReleaseAgreement.pdf"},
+        ids={
+            "agreement": "https://www2.docm.mmu.ac.uk/STAFF/m.yap/files/BUS_ReleaseAgreement.pdf",
+            "old_page": "http://www2.docm.mmu.ac.uk/STAFF/M.Yap/dataset.php",
+        },
         gated="application",
         steps=(
             "Read the page and the release agreement, and sign it; an institution's e-mail address is needed.",
@@ -53,7 +56,7 @@ IGNORED = (("mask", r"(?:^|/)GT/\d{6}\.png$"),)
 
 def items(root: Path) -> Iterator[Item]:
     """Patient: the picture's number, one a woman. Label: Type of DatasetB.xlsx."""
-    rows = read_xlsx(find(root, WRAPPER + r"DatasetB\.xlsx"), key="Image")
+    rows = read_xlsx(find(root, WRAPPER + r"DatasetB\.xlsx"), "Image")
     labels = {name.zfill(6): row.get("Type") for name, row in rows.items()}
     for item, found in matched(root, IMAGES, IGNORED):
         masks = existing(root, f"{item.path.removesuffix(item.id)}GT/{found['n']}.png")

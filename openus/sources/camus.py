@@ -44,19 +44,20 @@ CARD = Card(
     notes=(
         "expected_images: sequences (19,232 frames). Files of ED or ES alone repeat frames of them and are left out.",
         "The zip is made anew for each download, so no checksum holds: count 500 patients with 14 files each.",
-        "The split stands in database_split/, which database_nifti downloaded alone lacks: do not cut by number.",
+        "The split (400, 50, 50 patients) stands in database_split/, which database_nifti downloaded alone lacks: do "
+        "not cut by number.",
         "Info_2CH.cfg and Info_4CH.cfg tell sex, age, image quality, EF and the frames of ED and ES, counted from 1; "
         "in a few sequences ED is last. Masks: 1 left ventricle, 2 myocardium, 3 left atrium.",
-        "Of the release before 2023 (training.zip, testing.zip) the .mhd sequences are read, without a split. Its test "
-        "numbers begin again at 1. Take one of the two releases.",
+        "Of the release before 2023 (training.zip, testing.zip) the .mhd sequences are read, without a split, where "
+        "each zip has a folder of its name: its test numbers begin again at 1. Take one of the two releases.",
     ),
     layout="public code",
     unverified=("The licence; that ED and ES files equal frames bit for bit; that old test numbers begin again.",),
 )
 
 IMAGES = WRAPPER + (
-    r"(?P<id>(?:(?P<part>training|testing)/|(?<!training/)(?<!testing/))(?P<patient>patient\d{4})/"
-    r"(?P=patient)_(?P<view>2CH|4CH)_(?:half_sequence\.nii\.gz|sequence\.mhd))"
+    r"(?P<id>(?P<patient>patient\d{4})/(?P=patient)_(?P<view>2CH|4CH)_half_sequence\.nii\.gz"
+    r"|[^/]*(?P<part>training|testing)[^/]*/(?P<old>patient\d{4})/(?P=old)_(?P<old_view>2CH|4CH)_sequence\.mhd)"
 )
 IGNORED = (("mask", r"_gt\.(?:nii\.gz|mhd)$"), ("second copy", r"_E[DS]\.(?:nii\.gz|mhd)$"), ("table", r"\.cfg$"))
 
@@ -67,12 +68,14 @@ def items(root: Path) -> Iterator[Item]:
     for part in ("training", "validation", "testing"):
         splits |= dict.fromkeys(read_text(find(root, WRAPPER + rf"subgroup_{part}\.txt")).split(), part)
     for item, found in matched(root, IMAGES, IGNORED):
-        patient = f"{found['part']}/{item.patient}" if found["part"] else item.patient
+        patient = f"{found['part']}/{found['old']}" if found["part"] else found["patient"]
+        view = found["view"] or found["old_view"]
         yield replace(
             item,
             patient=patient,
-            video=f"{patient}_{item.view}",
-            split=None if found["part"] else splits.get(found["patient"]),
+            video=f"{patient}_{view}",
+            view=view,
+            split=splits.get(patient),
             masks=existing(root, item.path.replace("_sequence.", "_sequence_gt.")),
             reading=Reading(clip=True),
         )

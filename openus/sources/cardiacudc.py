@@ -29,8 +29,9 @@ CARD = Card(
         gated="login",
         steps=(
             "Sign in to Kaggle, make a token, `kaggle datasets download -d xiaoweixumedicalai/cardiacudc-dataset`.",
-            "All seven parts are needed (4.5 GB). By hand: rename .change2zip to .zip, `7z x cardiacUDC_dataset.zip`; "
-            "`unzip` cannot open it, and `zip -s 0` is said to damage it.",
+            "All seven parts are needed (4.5 GB). By hand: unpack the zip that Kaggle makes around them, rename "
+            ".change2zip to .zip, `7z x cardiacUDC_dataset.zip`; `unzip` cannot open it, and `zip -s 0` is said to "
+            "damage it.",
         ),
     ),
     files=tuple(RemoteFile(f"cardiacUDC_dataset.{part}", archive="zip") for part in _PARTS),

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, existing, matched, swapped
 
 CARD = Card(
     slug="ddti",
@@ -76,7 +76,7 @@ def items(root: Path) -> Iterator[Item]:
     grades: dict[Path, str | None] = {}
     for item, found in matched(root, IMAGES, IGNORED):
         if found["case"] is None:
-            yield replace(item, masks=existing(root, item.path.replace("1_or_data/image/", "1_or_data/mask/")))
+            yield replace(item, masks=existing(root, swapped(item, "1_or_data/image/", "1_or_data/mask/")))
             continue
         xml = (root / item.path).with_name(f"{found['case']}.xml")
         if xml not in grades:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, find, match, matched, number, read_csv
+from openus.sources._layout import WRAPPER, find, match, matched, number, outside, read_csv
 
 _PLANES = ("Trans-thalamic", "Trans-cerebellum", "Trans-ventricular")
 
@@ -49,10 +49,11 @@ CARD = Card(
     unverified=("The names of the '-orginal-size' zips.", "Whether the pixel sizes mean the resized pictures."),
 )
 
-IMAGES = WRAPPER + (
+IMAGES = outside(r"[^/]*-orginal-[^/]*") + (
     r"(?P<id>(?P<view>Trans-(?:thalamic|cerebellum|ventricular))/Patient(?P<number>\d{5})_Plane3_\d+_of_\d+\.png"
     r"|Orginal_train_images_to_959_661/(?P<study>\d{3})_\d?HC\.png)"
 )
+MASKS = r"(?i:.*segmentation[^/]*/SegmentationClass/(?P<name>[^/]*\.png))"
 IGNORED = (
     ("second copy", r"(?:^|/)[^/]*-orginal-[^/]*/"),
     ("mask", r"(?:^|/)(?:SegmentationClass|SegmentationObject|gtFine)/"),
@@ -61,7 +62,7 @@ IGNORED = (
 
 def items(root: Path) -> Iterator[Item]:
     """Patient: FETAL_PLANES_DB's number. Study: HC18's examination. View: the plane. Spacing: the planes' tables."""
-    masks = {path.rpartition("/")[2]: path for path, _ in match(root, r"(?i:.*segmentation[^/]*/SegmentationClass/.*)")}
+    masks = {found["name"]: path for path, found in match(root, MASKS)}
     sizes: dict[str, float | None] = {}
     for plane in _PLANES:
         table = read_csv(find(root, WRAPPER + rf"(?i:{plane}-Pixel-Size\.csv)"), key="Label")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, Reading, RemoteFile
-from openus.sources._layout import WRAPPER, existing, listed
+from openus.sources._layout import WRAPPER, existing, find, listed, read_xlsx
 
 _PARTS = ("EchoCP_dataset.z01", "EchoCP_dataset.change2zip")
 CARD = Card(
@@ -30,7 +30,9 @@ CARD = Card(
         gated="login",
         steps=(
             "Sign in to Kaggle, make an API token and run `kaggle datasets download -d xiaoweixumedicalai/echocp`.",
-            "By hand: rename .change2zip to .zip beside the .z01 (5.5 GB in all), run `7z x EchoCP_dataset.zip`.",
+            "By hand: unpack the zip that Kaggle makes around them, rename .change2zip to .zip beside the .z01 (5.5 GB "
+            "in all), run `7z x EchoCP_dataset.zip`; `zip -s 0` is said to damage it. The table lies beside the "
+            "archives.",
         ),
     ),
     files=(*(RemoteFile(name, archive="zip") for name in _PARTS), RemoteFile("echoCP_diagnosis_label.xlsx")),
@@ -42,7 +44,7 @@ CARD = Card(
     booktitle={MICCAI}, year={2021}, note={arXiv:2105.08267}}""",
     notes=(
         "expected_images: clips, two a patient, of more than a thousand near-identical frames: sample in time.",
-        "No label: the PFO levels of echoCP_diagnosis_label.xlsx (Idx, Action, level; o for none) are not read.",
+        "Label: the level of patent foramen ovale of echoCP_diagnosis_label.xlsx, 0 for none.",
         "Frames are turned upright here. Masks, on chosen frames: 1 LV, 2 LA, 3 RA, 4 RV. Text was not looked for.",
     ),
     layout="public code",
@@ -54,7 +56,15 @@ IGNORED = (("mask", r"_label\.nii\.gz$"),)
 
 
 def items(root: Path) -> Iterator[Item]:
-    """Patient: the first number. Video: with r (rest) or v (Valsalva). View: A4C. No split."""
+    """Patient: the first number. Video: with r (rest) or v (Valsalva). View: A4C. Label: PFO level. No split."""
+    rows = read_xlsx(find(root, WRAPPER + r"(?i:echoCP_diagnosis_label\.xlsx)"), "Idx", "Action")
+    levels = {
+        f"{row['Idx'].zfill(3)}_{row['Action'][:1].lower()}": word.lower().replace("o", "0")
+        for row in rows.values()
+        for name, word in row.items()
+        if name.startswith("PFO level")
+    }
     for item in listed(root, IMAGES, IGNORED):
         masks = existing(root, item.path.replace("_image.nii", "_label.nii"))
-        yield replace(item, view="A4C", masks=masks, reading=Reading(turn="rotate-180", clip=True))
+        level = levels.get(item.video or "") or None
+        yield replace(item, view="A4C", label=level, masks=masks, reading=Reading(turn="rotate-180", clip=True))

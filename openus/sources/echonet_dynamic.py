@@ -25,11 +25,14 @@ CARD = Card(
     access=Access(
         kind="form",
         url="https://echonet.github.io/dynamic/",
-        ids={"redivis": "66s1-2hsmzj5rn", "aimi_azure_old": "834e1cd1-92f7-4268-9daa-d359198b310a"},
+        ids={
+            "redivis": "https://stanford.redivis.com/datasets/66s1-2hsmzj5rn",
+            "aimi_azure_old": "https://stanfordaimi.azurewebsites.net/datasets/834e1cd1-92f7-4268-9daa-d359198b310a",
+        },
         gated="application",
         steps=(
-            "Open the page, 'Accessing Dataset' (in May 2026: https://stanford.redivis.com/datasets/66s1-2hsmzj5rn).",
-            "Register yourself, accept the agreement, download, unpack; never pass on the link or the files.",
+            "Open the page, 'Accessing Dataset' (in May 2026 it led to redivis below).",
+            "Register yourself, accept the agreement, download (7 GB), unpack; never pass on the link or the files.",
         ),
     ),
     files=(RemoteFile(name="EchoNet-Dynamic.zip", archive="zip"),),
@@ -41,10 +44,11 @@ CARD = Card(
     journal={Nature}, volume={580}, pages={252--256}, year={2020}, doi={10.1038/s41586-020-2145-8}}""",
     notes=(
         "The agreement forbids copies and derived works for others: what is made of it stays with the registered user.",
-        "expected_images: clips (1,770,636 frames). EF, ESV and EDV of FileList.csv are numbers: no label.",
+        "expected_images: clips (1,770,636 frames). EF, ESV and EDV of FileList.csv are numbers: no label. "
+        "VolumeTracings.csv outlines the left ventricle in two frames a clip.",
         "Some clips are tinted as a whole; most show an orange probe mark and ticks. Six rows tell another size.",
     ),
-    layout="published tables",
+    layout="public code",
     unverified=("That the portal serves one zip of that name. The tables and clips were seen in copies.",),
 )
 

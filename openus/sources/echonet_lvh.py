@@ -25,11 +25,15 @@ CARD = Card(
     access=Access(
         kind="form",
         url="https://echonet.github.io/lvh/",
-        ids={"aimi_azure": "5b7fcc28-579c-4285-8b72-e4238eac7bd1", "redivis": "cchq-0srz1fy9a"},
+        ids={
+            "aimi_azure": "https://stanfordaimi.azurewebsites.net/datasets/5b7fcc28-579c-4285-8b72-e4238eac7bd1",
+            "aimi": "https://aimi.stanford.edu/datasets/echonet-lvh",
+            "redivis": "https://stanford.redivis.com/datasets/cchq-0srz1fy9a",
+        },
         gated="application",
         steps=(
-            "Open the page, register at the portal that it links (or stanford.redivis.com), accept the agreement.",
-            "Download (74 GB) and unpack: Batch1/ to Batch4/ and MeasurementsList.csv. Without that it is another set.",
+            "Open the page, register at the portal that it links (or redivis below), accept the agreement.",
+            "Download and unpack: Batch1/ to Batch4/ and MeasurementsList.csv. Without that it is another set.",
         ),
     ),
     files=(RemoteFile(name="EchoNet-LVH.zip", archive="zip"),),
@@ -43,10 +47,14 @@ CARD = Card(
     notes=(
         "Terms as of EchoNet-Dynamic: no copies or derived works for others; what is made of it stays with the user.",
         "No patients are told apart. No label: the table holds lengths (IVSd, LVIDd, LVPWd and others, in cm).",
-        "The table's split (10,189 / 1,145 / 337 by a user's count) is not the paper's (echonet/lvh issue 13).",
+        "The table's split (10,189 / 1,145 / 337 by a user's count) is not the paper's (echonet/lvh issue 13): "
+        "that is in hashed_index_old_split.csv, by the authors there.",
     ),
     layout="public code",
-    unverified=("That there are just four batches; whether the old portal still serves the set; the size.",),
+    unverified=(
+        "That there are just four batches; whether the portal still serves the set; the address on Redivis.",
+        "What split holds: one text tells of folds 0 to 9.",
+    ),
 )
 
 IMAGES = WRAPPER + r"(?P<id>Batch\d+/(?P<video>0X[0-9A-F]+)\.avi)"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, find, matched, read_csv
+from openus.sources._layout import WRAPPER, existing, find, matched, read_csv, swapped
 
 _TERMS = "Stanford University School of Medicine EchoNet-Pediatric Dataset Research Use Agreement"
 CARD = Card(
@@ -25,10 +25,10 @@ CARD = Card(
     access=Access(
         kind="form",
         url="https://echonet.github.io/pediatric/index.html#dataset",
-        ids={"aimi_azure": "a84b6be6-0d33-41f9-8996-86e5df53b005"},
+        ids={"aimi_azure": "https://stanfordaimi.azurewebsites.net/datasets/a84b6be6-0d33-41f9-8996-86e5df53b005"},
         gated="application",
         steps=(
-            "Open the page, 'Accessing Dataset' (2023: stanfordaimi.azurewebsites.net; perhaps redivis.com now).",
+            "Open the page, 'Accessing Dataset' (2023: aimi_azure below; perhaps stanford.redivis.com now).",
             "Register yourself, accept the agreement, download: A4C/ and PSAX/, each with FileList.csv and Videos/.",
         ),
     ),
@@ -41,6 +41,7 @@ CARD = Card(
         "The agreement forbids copies and derived works for others: what is made of it stays with the registered user.",
         "expected_images: clips. The page says 7,643 and also 3,176 + 4,424; two users count 3,284 A4C and 4,526 PSAX.",
         "Folds go by patient, alike in both views; none is the test. EF, age and so on (FileList.csv) are no label.",
+        "VolumeTracings.csv outlines the left ventricle. Frame rates of the files are not to be trusted.",
     ),
     layout="public code",
     unverified=("The number of clips; the number of patients is not known.",),
@@ -50,11 +51,18 @@ IMAGES = WRAPPER + (
     r"(?P<id>(?P<view>A4C|PSAX)/Videos/(?P<video>(?P<patient>CR[0-9a-z]{7})-(?P<study>CR[0-9a-z]{7})-\d{6})\.avi)"
 )
 IGNORED: tuple[tuple[str, str], ...] = ()
+_OTHER = {"A4C": "PSAX", "PSAX": "A4C"}
 
 
 def items(root: Path) -> Iterator[Item]:
-    """Patient, study (accession), video: first, second part and whole of the stem. Split: fold-k, k = column Split."""
-    rows = {view: read_csv(find(root, WRAPPER + rf"{view}/FileList\.csv"), key="FileName") for view in ("A4C", "PSAX")}
+    """Patient, study (accession), video: first, second part and whole of the stem. Split: fold-k, k = column Split.
+
+    A clip that stands in both folders and in the other view's table alone is of that view: some copies link the two.
+    """
+    rows = {view: read_csv(find(root, WRAPPER + rf"{view}/FileList\.csv"), key="FileName") for view in _OTHER}
     for item, found in matched(root, IMAGES, IGNORED):
-        fold = rows[found["view"]].get(f"{found['video']}.avi", {}).get("Split")
+        name, view, other = f"{found['video']}.avi", found["view"], _OTHER[found["view"]]
+        if name not in rows[view] and name in rows[other] and existing(root, swapped(item, f"{view}/", f"{other}/")):
+            continue
+        fold = rows[view].get(name, {}).get("Split")
         yield replace(item, split=f"fold-{fold}" if fold else None)

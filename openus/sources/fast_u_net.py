@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, RemoteFile
-from openus.sources._layout import WRAPPER, existing, find, matched, read_text
+from openus.sources._layout import WRAPPER, existing, find, matched, read_text, swapped
 
 CARD = Card(
     slug="fast-u-net",
@@ -85,7 +85,7 @@ def items(root: Path) -> Iterator[Item]:
     for item, found in matched(root, IMAGES, IGNORED):
         part = "AC" if found["ac"] else "HC" if found["hc"] else None
         view = {"AC": "fetal abdomen circumference plane", "HC": "fetal head circumference plane", None: "fetal head"}
-        masks = existing(root, item.path.replace("test_data/image/", "test_data/mask/")) if part is None else ()
+        masks = existing(root, swapped(item, "test_data/image/", "test_data/mask/")) if part is None else ()
         yield replace(item, view=view[part], split=splits.get(item.id), masks=masks)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, find, matched, read_csv
+from openus.sources._layout import WRAPPER, find, matched, outside, read_csv
 
 CARD = Card(
     slug="pocus",
@@ -64,7 +64,7 @@ CARD = Card(
 
 IMAGES = (
     r"(?i:"
-    + WRAPPER
+    + outside("pocovidnet", "pocovidscreen", "image_dataset", "cross_validation", "data/pocus", "data_with_artifacts")
     + r"(?P<id>pocus_(?P<kind>images|videos)/(?P<view>convex|linear)/(?:label_uncertain/)?"
     + r"(?P<stem>[^/]+)\.(?:jpe?g|png|mp4|avi|mpeg|mov|gif)))"
 )

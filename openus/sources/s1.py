@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, listed
+from openus.sources._layout import existing, listed, outside
 
 CARD = Card(
     slug="s1",
@@ -43,8 +43,8 @@ CARD = Card(
     unverified=("That S1 is this article's file; its name was not seen.", "201 pictures (one list says 192)."),
 )
 
-IMAGES = (
-    WRAPPER + r"(?P<id>(?P<split>Training|Testing)DataSet/(?:Test-(?:Expanded|General-1)-)?BreastTumourImages/\d+\.jpg)"
+IMAGES = outside("Segmentation_Results") + (
+    r"(?P<id>(?P<split>Training|Testing)DataSet/(?:Test-(?:Expanded|General-1)-)?BreastTumourImages/\d+\.jpg)"
 )
 IGNORED = (("result", r"(?:^|/)Segmentation_Results/"), ("mask", r"-Labels/"))
 

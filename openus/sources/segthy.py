@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence, Reading, RemoteFile
-from openus.sources._layout import WRAPPER, existing, matched
+from openus.sources._layout import WRAPPER, existing, matched, swapped
 
 _SITE = "https://www.campar.in.tum.de/public_datasets/2022_plosone_eilers"
 
@@ -67,9 +67,7 @@ IGNORED = (("mask", r"(?:^|/)US_thyroid_label/"), ("MR", r"(?:^|/)MRI_volunteer_
 def items(root: Path) -> Iterator[Item]:
     """Patient: the volunteer. Study: volunteer, physician and repetition. Video: one lobe's sweep. View: the side."""
     for item, found in matched(root, IMAGES, IGNORED):
-        mask = item.path.replace("ground_truth_data/US/", "ground_truth_data/US_thyroid_label/").replace(
-            "_US.nii", ".nii"
-        )
+        mask = swapped(item, "ground_truth_data/US/", "ground_truth_data/US_thyroid_label/").replace("_US.nii", ".nii")
         yield replace(
             item,
             study=f"{found['patient']}_{found['study']}",

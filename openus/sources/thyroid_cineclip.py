@@ -38,7 +38,7 @@ CARD = Card(
     notes=(
         "17,412 frames; how many clips and patients is unknown. A clip is a nodule, and two may be of one patient, so "
         "no patient is told: do not split it by clip and call it by patient.",
-        "Label: histopath_diagnosis, 0 or 1 (1 malignant by use); ti-rads_level stands in metadata.csv too.",
+        "Label: histopath_diagnosis, 0 or 1 (1 malignant by use); metadata.csv has ti-rads_level and the side too.",
         "The terms were not to be read; passing on is taken for forbidden.",
     ),
     layout="public code",
@@ -54,7 +54,7 @@ IGNORED = ()
 
 
 def items(root: Path) -> Iterator[Item]:
-    """One item a clip. Video: annot_id without its trailing underscore. Label: histopath_diagnosis. View: location."""
+    """One item a clip. Video: annot_id without its trailing underscore. Label: histopath_diagnosis."""
     table = read_csv(find(root, WRAPPER + r"metadata\.csv"), key="annot_id")
     for item, _ in matched(root, IMAGES, IGNORED):
         clips: dict[str, list[tuple[float, int]]] = {}
@@ -70,6 +70,5 @@ def items(root: Path) -> Iterator[Item]:
                 member=name,
                 video=name,
                 label=rows.get("histopath_diagnosis") or None,
-                view=rows.get("location") or None,
                 reading=Reading(dataset="image", frames=tuple(row for _, row in sorted(frames))),
             )

@@ -30,7 +30,7 @@ CARD = Card(
             "Join the challenge, send its organisers the signed agreement (the form was not seen), wait for the link.",
         ),
     ),
-    expected_images=3644,
+    expected_images=4554,
     citation=r"""@misc{zhou2020thyroid, year=2020, month=mar, publisher={Zenodo}, doi={10.5281/zenodo.3715942},
   title={Thyroid Nodule Segmentation and Classification in Ultrasound Images},
   author={Zhou, Jianqiao and Jia, Xiaohong and Ni, Dong and Noble, Alison and Huang, Ruobing and Tan, Tao and

@@ -107,6 +107,21 @@ def test_a_missing_volume_is_told(place: Path) -> None:
     path = packers.split(place, "x.change2zip", FILES, 4)
     (place / "x.z02").unlink()
     refused(path, "split into 4 parts", "3 are here")
+    (place / "x.z01").unlink(), (place / "x.z03").unlink()
+    refused(path, "split into 4 parts", "1 are here", "Fetch the others")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_parts_that_a_site_wrapped_one_by_one_are_joined(keep: bool, place: Path) -> None:
+    packers.split(place / "parts", "x.change2zip", FILES, 3)
+    for part in sorted((place / "parts").iterdir()):
+        (place / f"{part.name}.zip").write_bytes(packers.zipped({part.name: part.read_bytes()}))
+        part.unlink()
+    (place / "parts").rmdir()
+    unpack_all(place, keep=keep)
+    inner = place / "x.change2zip.zip.unpacked" / "x.change2zip.unpacked"
+    assert below(inner) == FILES
+    assert (place / "x.z01.zip").exists() == (place / "x.z01.zip.unpacked" / "x.z01").exists() == keep
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.rar"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pixels
 import pytest
+from layouts import xlsx
 
 from openus.sources import _layout
 from openus.sources.ddti import MAX_XML_BYTES, xml_text
@@ -29,8 +30,15 @@ def test_a_table_is_read_in_any_of_the_usual_encodings(encoding: str, tmp_path: 
 
 def test_a_missing_table_is_empty(tmp_path: Path) -> None:
     assert _layout.read_csv(None, key="id") == _layout.read_csv(tmp_path / "none.csv", key="id") == {}
-    assert _layout.read_xlsx(None, key="id") == _layout.read_xlsx(tmp_path / "none.xlsx", key="id") == {}
+    assert _layout.read_xlsx(None, "id") == _layout.read_xlsx(tmp_path / "none.xlsx", "id") == {}
     assert _layout.read_text(tmp_path) == ""
+
+
+def test_several_columns_make_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(xlsx(["n", "of", "v"], [1, "r", "a"], [1, "v", "b"], ["", "v", "c"], [2], [1, "r", "late"]))
+    assert {key: row["v"] for key, row in _layout.read_xlsx(path, "n", "of").items()} == {"1 r": "a", "1 v": "b"}
+    assert _layout.read_xlsx(path, "n", "absent") == {}
 
 
 def test_the_first_table_in_order_counts(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import miniature
 import nibabel
 import numpy as np
+import pyarrow.parquet
 import pytest
-from layouts import layouts
+from conftest import openus
+from layouts import layouts, write
 
 from openus import decode, sources
 from openus.data import Frame, Item
@@ -74,6 +76,16 @@ def test_a_cine_clip_comes_in_the_order_of_its_frames(unpacked: Callable[[str], 
     assert rows == {"159": [2, 3, 0], "3": [1, 4], "88": [6, 5]}
 
 
+@pytest.mark.parametrize("damage", [b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(4096)])
+def test_a_damaged_file_of_clips_is_rejected_by_name_not_lost(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "thyroid-cineclip").mkdir()
+    (tmp_path / "thyroid-cineclip" / "dataset.hdf5").write_bytes(damage)
+    ran = openus("build-shards", "thyroid-cineclip", "--root", tmp_path, "--out", tmp_path / "out", "--workers", 1)
+    assert "Traceback" not in ran.stderr
+    rejected = pyarrow.parquet.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
+    assert [row["path"] for row in rejected] == ["dataset.hdf5"]
+
+
 @pytest.mark.parametrize("slug", ["fh-ps-aop", "psfhs"])
 def test_planes_first_are_one_picture(slug: str, unpacked: Callable[[str], tuple[Path, list[Item]]]) -> None:
     root, items = unpacked(slug)
@@ -88,6 +100,30 @@ def test_upbd_reads_tiff_under_the_name_of_jpeg(unpacked: Callable[[str], tuple[
     assert {b"II", b"\xff\xd8"} == set(first.values())
     assert all(len(frames(root, item)) == 1 for item in items)
     assert {"1_0.jpg", "1_00.jpg"} <= set(first)
+
+
+def test_camus_of_2019_needs_the_folders_that_tell_its_two_archives_apart(tmp_path: Path) -> None:
+    new, old = "patient0070/patient0070_4CH_half_sequence.nii.gz", "patient0070/patient0070_4CH_sequence.mhd"
+    for path in (f"database_nifti/testing/{new}", f"training.zip.unpacked/{old}", f"my_testing/{old}", f"loose/{old}"):
+        write(tmp_path / path, b"")
+    write(tmp_path / "database_split/subgroup_testing.txt", "patient0070\n")
+    found = {item.path.split("/")[0]: (item.patient, item.split) for item in sources.load("camus").items(tmp_path)}
+    assert found == {
+        "database_nifti": ("patient0070", "testing"),
+        "training.zip.unpacked": ("training/patient0070", None),
+        "my_testing": ("testing/patient0070", None),
+    }
+
+
+def test_pediatric_clips_that_both_folders_hold_are_of_the_view_that_lists_them(tmp_path: Path) -> None:
+    stems = {"A4C": "CR32a95e6-CR3dcad12-000058", "PSAX": "CR32a95e6-CR3dcad12-000061"}
+    for view, listed in stems.items():
+        for stem in stems.values():
+            write(tmp_path / view / "Videos" / f"{stem}.avi", b"")
+        write(tmp_path / view / "FileList.csv", f"FileName,Split\n{listed}.avi,9\n")
+    assert {item.view: item.video for item in sources.load("echonet-pediatric").items(tmp_path)} == stems
+    (tmp_path / "A4C" / "Videos" / f"{stems['A4C']}.avi").unlink()  # what one folder alone holds is never lost
+    assert len(list(sources.load("echonet-pediatric").items(tmp_path))) == 2
 
 
 def test_hc18_numbers_are_no_patients_and_begin_again(unpacked: Callable[[str], tuple[Path, list[Item]]]) -> None:

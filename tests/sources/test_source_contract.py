@@ -76,7 +76,7 @@ def test_the_card_is_complete_or_says_none(slug: str) -> None:
     assert anatomy.check(card.anatomy or "") == card.anatomy
     assert card.subject in {"in-vivo", "ex-vivo", "phantom", "simulation"}
     assert card.role == ("held-out" if slug in HELD_OUT else "pretrain")
-    assert set(card.media) <= {"hdf5", "mat", "mha", "nifti", "nrrd", "npy"} | {s[1:] for s in media.SUFFIXES}
+    assert set(card.media) <= set(media.FAMILY)
     assert card.citation.startswith("@")
     assert not re.search(r"[=\n]", card.licence.name or "")
     assert card.notes
@@ -85,6 +85,21 @@ def test_the_card_is_complete_or_says_none(slug: str) -> None:
     for file in card.files:
         assert re.fullmatch(r"[0-9a-f]{32}", file.md5 or "0" * 32)
         assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "0" * 64)
+
+
+def test_counts_of_cards_are_the_ones_that_a_full_download_is_held_to() -> None:
+    told = {slug: (sources.load(slug).card.expected_images, LAYOUTS[slug].full[0]) for slug in SLUGS}
+    assert {slug: both for slug, both in told.items() if None not in both and both[0] != both[1]} == {
+        "acouslic": (300, 1800),  # six sweeps a file
+        "fast-u-net": (1411, 1414),  # three test pictures that the paper does not count
+        "kidneyus": (534, 514),  # without the 20 copies
+    }
+
+
+@every_source
+def test_the_layout_holds_the_media_of_the_card(slug: str, tmp_path: Path) -> None:
+    LAYOUTS[slug].build(tmp_path)
+    assert set(sources.load(slug).card.media) <= {media.sniff(tmp_path / path) for path in LAYOUTS[slug].images}
 
 
 @every_place
@@ -118,6 +133,43 @@ def test_no_folder_above_changes_an_id(above: list[str]) -> None:
         for path in layout.images:
             plain, wrapped = pattern.fullmatch(path), pattern.fullmatch(top + path)
             assert plain and wrapped and plain.groupdict() == wrapped.groupdict(), (slug, path)
+
+
+def folders_of(layout: Layout) -> list[str]:
+    """Every folder of a layout, as a path from its root and by its name alone."""
+    parents = {path.rpartition("/")[0] for path in [*layout.images, *layout.decoys, *layout.tables]}
+    names = {name for parent in parents for name in parent.split("/")}
+    return sorted((parents | names) - {""})
+
+
+@every_source
+def test_a_folder_above_may_be_called_like_one_of_the_layout(slug: str, tmp_path: Path) -> None:
+    layout, pattern = LAYOUTS[slug], re.compile(sources.load(slug).images or "")
+    if layout.separate_tables:
+        pytest.skip("its tables lie apart from its images")
+    place = tmp_path / "0"
+    layout.build(place)
+    for number, folder in enumerate(folders_of(layout), 1):
+        top = folder + "/"
+        if _layout.is_hidden(top) or not all(pattern.fullmatch(top + path) for path in layout.images):
+            continue  # a folder that holds copies of the layout's own paths: what the pattern says on purpose
+        root = tmp_path / str(number)
+        (root / top).parent.mkdir(parents=True)
+        place.rename(root / top)
+        place = root / top
+        found = sorted(listed(slug, root), key=lambda item: (item.path, item.id))
+        assert found == expected(layout, top), top
+
+
+def test_few_folders_are_refused_above() -> None:
+    refused = {
+        slug
+        for slug, layout in LAYOUTS.items()
+        for folder in folders_of(layout)
+        for path in layout.images
+        if not re.fullmatch(sources.load(slug).images or "", f"{folder}/{path}")
+    }
+    assert refused == {"pocus", "s1", "dfhi"}  # their derived pictures lie under the very paths of the originals
 
 
 @every_source

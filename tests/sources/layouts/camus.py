@@ -41,6 +41,7 @@ _ITEMS = (
     _old("training", "patient0001", "2CH"),
     _old("training", "patient0001", "4CH"),
     _old("testing", "patient0001", "2CH"),  # another person
+    _old("testing", "patient0070", "4CH"),  # on no list: the lists are the new release's
 )
 _SINGLE = [f"{_N}/patient0001/patient0001_{view}_{phase}" for view in ("2CH", "4CH") for phase in ("ED", "ES")]
 _INFO = "ED: 1\nES: 18\nNbFrame: 18\nSex: F\nAge: 56\nImageQuality: Good\nEF: 54\nFrameRate: 48.4\n"

@@ -33,8 +33,8 @@ def _dataset(path: str) -> bytes:
 LAYOUT = Layout(
     images={
         f"{_D}/dataset.hdf5": [
-            _clip("159", (2, 3, 0), label="0", view="right"),
-            _clip("3", (1, 4), label="1", view="isthmus"),
+            _clip("159", (2, 3, 0), label="0"),
+            _clip("3", (1, 4), label="1"),
             _clip("88", (6, 5)),
         ]
     },
@@ -44,6 +44,6 @@ LAYOUT = Layout(
             "159_,44,Female,right,4,0\n3_,61,Male,isthmus,5,1\n88_,,,,,\n"
         )
     },
-    from_tables=("label", "view"),
+    from_tables=("label",),
     content={f"{_D}/dataset.hdf5": _dataset},
 )
