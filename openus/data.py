@@ -65,7 +65,7 @@ class Licence:
         return self.redistribution is False or self.derivatives is False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """What is known of a source. Unknown is None, never a guess."""
 
@@ -80,7 +80,7 @@ class Card:
     subject: str | None
     """in-vivo, ex-vivo, phantom or simulation."""
     media: tuple[str, ...]
-    role: Role
+    role: Role = "pretrain"
     licence: Licence
     access: Access
     anatomy_detail: str = ""

@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("mha",),
-    role="pretrain",
     licence=Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True, derivatives=True),
     access=Access(
         kind="zenodo",

@@ -22,7 +22,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("mp4",),
-    role="pretrain",
     licence=Licence("CC-BY-NC-ND-4.0", commercial_use=False, redistribution=False, derivatives=False),
     access=Access(
         kind="github",

@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("tiff",),
-    role="pretrain",
     licence=Licence("Kaggle competition rules (text not seen); no open licence"),
     access=Access(
         kind="kaggle-competition",

@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("mp4",),
-    role="pretrain",
     licence=Licence("non-commercial data use agreement (text not seen)", commercial_use=False),
     access=Access(
         kind="github",

@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence("custom research licence agreement", commercial_use=False, redistribution=False),
     access=Access(
         kind="form",

@@ -19,7 +19,6 @@ CARD = Card(
     species="phantom",
     subject="phantom",
     media=("jpg",),
-    role="pretrain",
     licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="frdr",

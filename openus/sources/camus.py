@@ -22,7 +22,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("nifti",),
-    role="pretrain",
     licence=Licence("CC-BY-NC-SA-4.0", commercial_use=False, redistribution=True, derivatives=True),
     access=Access(
         kind="girder",

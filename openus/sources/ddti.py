@@ -20,7 +20,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png", "jpg"),
-    role="pretrain",
     licence=Licence(),
     access=Access(
         kind="gdrive",

@@ -21,7 +21,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("nifti",),
-    role="pretrain",
     licence=Licence("Apache-2.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="kaggle-dataset",

@@ -20,7 +20,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("avi",),
-    role="pretrain",
     licence=Licence(_TERMS, commercial_use=False, redistribution=False, derivatives=False),
     access=Access(
         kind="form",

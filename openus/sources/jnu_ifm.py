@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="figshare",

@@ -23,7 +23,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence("CC-BY-NC-SA (version not stated)", commercial_use=False, redistribution=False),
     access=Access(
         kind="form",

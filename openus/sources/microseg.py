@@ -21,7 +21,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("nifti",),
-    role="pretrain",
     licence=Licence(),
     access=Access(
         kind="zenodo",

@@ -23,7 +23,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("mp4", "avi", "mpeg", "mov", "gif", "jpg", "png"),
-    role="pretrain",
     licence=Licence("per file"),
     access=Access(
         kind="github",

@@ -22,7 +22,6 @@ CARD = Card(
     species="porcine",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence(redistribution=False),
     access=Access(
         kind="gdrive",

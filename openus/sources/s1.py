@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("jpg",),
-    role="pretrain",
     licence=Licence(),
     access=Access(
         kind="http",

@@ -22,7 +22,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence(),
     access=Access(
         kind="github",

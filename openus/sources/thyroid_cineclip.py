@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("hdf5",),
-    role="pretrain",
     licence=Licence("Stanford AIMI dataset terms", redistribution=False),
     access=Access(
         kind="form",

@@ -19,7 +19,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence("challenge terms", redistribution=False),
     access=Access(
         kind="form",

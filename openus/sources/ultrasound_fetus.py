@@ -18,7 +18,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("png",),
-    role="pretrain",
     licence=Licence("CC-BY-4.0", commercial_use=True, redistribution=True, derivatives=True),
     access=Access(
         kind="kaggle-dataset",
@@ -26,8 +25,7 @@ CARD = Card(
         ids={"kaggle": "orvile/ultrasound-fetus-dataset", "mendeley": "yrzzw9m6kk", "mendeley_version": "2"},
         steps=(
             "Better do not: take hc18, which holds every picture of it.",
-            "Else download the Kaggle archive and unpack it, or version 2 of "
-            "https://data.mendeley.com/datasets/yrzzw9m6kk and the Datasets.rar within.",
+            "Else unpack Kaggle's archive, or https://data.mendeley.com/datasets/yrzzw9m6kk/2 and its Datasets.rar.",
         ),
     ),
     files=(
@@ -43,9 +41,7 @@ CARD = Card(
     citation=r"""@misc{anitha2024ultrasoundfetus, title={Ultrasound Fetus Dataset}, author={Anitha, A}, year={2024},
   publisher={Mendeley Data}, version={V1}, doi={10.17632/yrzzw9m6kk.1}}""",
     notes=(
-        "malignant holds HC18's 999 training pictures, benign and normal both its 335 test pictures: the class words "
-        "have no clinical meaning and are not told as labels.",
-        "benign and normal are the same pictures, split differently: the splits leak into one another.",
+        "malignant is HC18's training set (999), benign and normal both its test set (335): no labels; splits leak.",
         "The licence is the re-uploader's; HC18 asks for credit to its authors. FetusDataset.csv is another matter.",
     ),
     layout="public code",
@@ -54,8 +50,7 @@ CARD = Card(
 
 IMAGES = WRAPPER + r"(?P<id>(?P<split>train|test|validation)/(?:benign|malignant|normal)/\d+_\d?HC\.png)"
 IGNORED = (
-    ("mask", r"_\d?HC_Annotation\.png$"),
-    ("mask of another set", r"\(\d+\)_mask\.png$"),
+    ("mask", r"_\d?HC_Annotation\.png$|\(\d+\)_mask\.png$"),
     ("second copy", r"(?:^|/)(?:Datasets|OverlayedImages)/(?:benign|malignant|normal)/"),
 )
 

@@ -18,7 +18,6 @@ CARD = Card(
     species="human",
     subject="in-vivo",
     media=("jpg", "tiff"),
-    role="pretrain",
     licence=Licence(),
     access=Access(
         kind="http",

@@ -31,7 +31,7 @@ LAYOUT = Layout(
         f"{_K}/FetusDataset.csv": "table",
         f"{_M}/Datasets/malignant/247_2HC.png": "second copy",
         f"{_M}/OverlayedImages/malignant/247_2HC.png": "second copy",
-        f"{_M}/train/benign/benign (50)_mask.png": "mask of another set",
+        f"{_M}/train/benign/benign (50)_mask.png": "mask",
     },
     archives={
         "archive.zip": [f"{_U}/{_U}/"],
