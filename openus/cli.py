@@ -138,6 +138,97 @@ def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) ->
     return found
 
 
+@main.command()
+@click.argument("slugs", nargs=-1, metavar="[SLUG]...")
+@click.option("--all", "everything", is_flag=True, help="Every source; what needs a person is listed at the end.")
+@click.option("--open", "only_open", is_flag=True, help="Every source that needs no account; the rest is listed.")
+@click.option("--root", type=PATH, default=Path("raw"), show_default=True, help="Folder that holds <slug>/ for each.")
+@click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at once.")
+@click.option("--from", "origin", type=PATH, help="Adopt what you fetched by hand: an archive, or a folder.")
+@click.option("--accept-licence", is_flag=True, help="You read the terms that are not open, and accept them.")
+@click.option("--keep-archives", is_flag=True, help="Keep archives beside what came out of them.")
+@AS_JSON
+def fetch(
+    slugs: tuple[str, ...],
+    everything: bool,
+    only_open: bool,
+    root: Path,
+    jobs: int,
+    origin: Path | None,
+    accept_licence: bool,
+    keep_archives: bool,
+    as_json: bool,
+) -> None:
+    """Download sources into ROOT/<slug>/: verified, unpacked, with a lock file of what came.
+
+    Resumes. What no program can bring comes with exact steps; --from takes it then, verified alike.
+    """
+    import signal
+
+    from openus import sources, terminal
+    from openus.fetch import source as site
+    from openus.fetch.client import Client
+
+    if (bool(slugs) + everything + only_open) != 1 or (origin is not None and len(slugs) != 1):
+        raise UsageError(
+            "It is not clear what to fetch.", "Name slugs, or --all, or --open; with --from exactly one slug."
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = [sources.load(slug) for slug in dict.fromkeys(slugs or sources.slugs())]
+    came: list[site.Fetched | site.Missed] = []
+    missing: dict[str, str] = {}
+
+    def done(one: site.Fetched | site.Missed) -> None:
+        came.append(one)
+        if not as_json:
+            click.echo(terminal.fetched_text(one), err=isinstance(one, site.Missed))
+
+    with Client() as client, terminal.transfers() as report:
+        if origin is not None:
+            done(site.adopt(chosen[0], root, origin, client, accepted=accept_licence, keep=keep_archives))
+        elif slugs:
+            for one in chosen:
+                site.check_terms(one.card, accept_licence)
+        else:
+            missing = {
+                one.card.slug: why for one in chosen if (why := site.missing(one.card, accept_licence, only_open))
+            }
+        wanted = [one for one in chosen if one.card.slug not in missing and origin is None]
+        site.fetch_all(
+            wanted, root, client, accepted=accept_licence, keep=keep_archives, jobs=jobs, report=report, done=done
+        )
+    if as_json:
+        _print_json(terminal.fetched_json(came, missing))
+    elif missing:
+        click.echo(terminal.missing_text(missing))
+    if any(isinstance(one, site.Missed) for one in came) or (everything and missing):
+        raise click.exceptions.Exit(1)
+
+
+@main.command("verify-raw")
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
+@AS_JSON
+def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
+    """Compare each ROOT/<slug> folder DIR, byte for byte, with the lock file of what came. Needs no network."""
+    from openus.fetch import lock as locks
+
+    wrong = {}
+    for folder in folders:
+        lock = locks.read(folder)
+        if lock is None:
+            raise UsageError(f"{folder} has no {locks.NAME}.", "Only what `openus fetch` brought or adopted has one.")
+        wrong[str(folder)] = locks.differences(folder, lock)
+        if not as_json:
+            for line in wrong[str(folder)]:
+                click.echo(f"{folder}: {line}")
+            count = len(lock.contents or {})
+            click.echo(f"{folder}: {count} files: {'NOT as they came' if wrong[str(folder)] else 'as they came'}.")
+    if as_json:
+        _print_json({"ok": not any(wrong.values()), "folders": wrong})
+    if any(wrong.values()):
+        raise click.exceptions.Exit(1)
+
+
 @main.command("build-shards")
 @click.argument("slugs", nargs=-1, metavar="[SLUG]...")
 @click.option("--root", type=PATH, help="Folder that holds <slug>/ for each downloaded source.")

@@ -27,8 +27,12 @@ class RemoteFile:
     size_bytes: int | None = None
     md5: str | None = None
     sha256: str | None = None
+    git_sha1: str | None = None
+    """Of git's blob of it: `sha1("blob <size>\\0" + bytes)`."""
     archive: str | None = None
     """Kind of archive (`zip`, `rar`, `tar.gz` …), None for a plain file."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Of an archive whose own bytes are not stable: path of each file that must come out -> git SHA-1 of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
     │   ├── ParamsError            a parameter file that does not fit; the message names the path
     │   └── UnknownSource          a slug that names no source
     ├── CorpusError                a corpus (shards, manifest, staging) that is not whole
+    ├── FetchError                 a site that does not give what it should, or will not without a person
     ├── ArchiveError               an archive that is damaged, encrypted, unsafe, or too large to unpack
     └── FileError                  one input file that yields no frame; becomes a row of rejected.parquet
         ├── DecodeError            corrupt, truncated, empty, or claiming impossible sizes
@@ -48,6 +49,17 @@ class UnknownSource(UsageError):
 
 class CorpusError(OpenusError):
     """A corpus whose shards, manifest or staging are not whole."""
+
+
+class FetchError(OpenusError):
+    """A download that did not come: the message says what arrived instead.
+
+    `renewable` tells that a fresh address may help: signed ones die, and pages stand in for them.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, renewable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.renewable = renewable
 
 
 class ArchiveError(OpenusError):

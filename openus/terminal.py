@@ -13,6 +13,7 @@ from openus.errors import UsageError
 
 if TYPE_CHECKING:
     from openus.data import Card
+    from openus.fetch.source import Fetched, Missed
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, of how many)."""
@@ -126,7 +127,7 @@ def consequences(card: Card) -> list[str]:
             "What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."
         )
     if licence.name is None:
-        told.append("It states no terms: ask its authors before you publish anything that is made of it.")
+        told.append("No terms are known: read its page, or ask its authors, before you publish what is made of it.")
     return told
 
 
@@ -187,7 +188,7 @@ def card_text(card: Card) -> str:
         fact("role", f"{card.role}{' (a benchmark: never trained on)' if card.role == 'held-out' else ''}"),
         fact("layout", _LAYOUTS[card.layout]),
         "What one may do with it",
-        fact("licence", card.licence.name or "? (none stated)"),
+        fact("licence", card.licence.name or "? (none is known)"),
         fact("commercial use", word(card.licence.commercial_use)),
         fact("pass on", word(card.licence.redistribution)),
         fact("derived works", word(card.licence.derivatives)),
@@ -233,6 +234,44 @@ def card_text(card: Card) -> str:
     return "\n".join(lines)
 
 
+def fetched_text(one: Fetched | Missed) -> str:
+    """One line, and more where there is more to say, of a source that came or did not."""
+    from openus.fetch.source import Missed
+
+    if isinstance(one, Missed):
+        return f"openus: {one.slug}: {one.error}"
+    lines = [f"{one.slug}: {one.files} files, {one.size_bytes:,} bytes received; {one.images} items in {one.folder}."]
+    if one.pinned:
+        lines.append(
+            f"  Nobody has published a checksum of {', '.join(one.pinned[:3])}{' …' if len(one.pinned) > 3 else ''}: "
+            "the lock file pins what came."
+        )
+    return "\n".join([*lines, *(f"  {line[0].upper()}{line[1:]}" for line in one.told)])
+
+
+def missing_text(missing: Mapping[str, str]) -> str:
+    """What was not fetched, one line each."""
+    width = max(map(len, missing))
+    return "\n".join(["Not fetched:", *(f"  {slug:{width}}  {why}" for slug, why in missing.items())])
+
+
+def fetched_json(came: Sequence[Fetched | Missed], missing: Mapping[str, str]) -> dict[str, Any]:
+    """The same as one document."""
+    from openus.fetch.source import Fetched
+
+    return {
+        "fetched": [
+            {
+                "slug": one.slug, "folder": str(one.folder), "files": one.files, "bytes": one.size_bytes,
+                "items": one.images, "pinned": list(one.pinned), "told": list(one.told),
+            }
+            for one in came if isinstance(one, Fetched)
+        ],
+        "failed": {one.slug: str(one.error) for one in came if not isinstance(one, Fetched)},
+        "missing": dict(missing),
+    }  # fmt: skip
+
+
 def counts_text(result: Mapping[str, Any], out: Path) -> str:
     """The table of a build, and where things lie."""
     width = max([len(slug) for slug in result["sources"]] + [6])
@@ -272,6 +311,73 @@ def progress(every_s: float = 10.0, clock: Callable[[], float] = time.monotonic)
             sys.stderr.flush()
 
     yield line
+
+
+@contextlib.contextmanager
+def transfers(
+    every_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A way to report downloads, (name, bytes here, bytes of the whole or None): bars on a terminal, elsewhere lines.
+
+    All on standard error. The first bar is of all files together.
+    """
+    import threading
+
+    guard = threading.Lock()
+    if sys.stderr.isatty():
+        with _transfer_bars() as report:
+
+            def guarded(name: str, here: int, whole: int | None) -> None:
+                with guard:
+                    report(name, here, whole)
+
+            yield guarded
+        return
+    last: dict[str, float] = {}
+
+    def line(name: str, here: int, whole: int | None) -> None:
+        with guard:
+            due = clock() - last.setdefault(name, clock()) >= every_s
+            if due or here == whole:
+                last[name] = clock()
+                of = "" if whole is None else f" of {whole:,}"
+                sys.stderr.write(f"openus: {name}: {here:,}{of} bytes\n")
+                sys.stderr.flush()
+
+    yield line
+
+
+@contextlib.contextmanager
+def _transfer_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )  # fmt: skip
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+    sizes: dict[str, tuple[int, int | None]] = {}
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        everything = bar.add_task("all", total=None)
+
+        def report(name: str, here: int, whole: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=whole)
+            bar.update(tasks[name], completed=here, total=whole, visible=here != whole)
+            sizes[name] = (here, whole)
+            wholes = [whole for _, whole in sizes.values()]
+            total = None if None in wholes else sum(whole or 0 for whole in wholes)
+            bar.update(everything, completed=sum(here for here, _ in sizes.values()), total=total)
+
+        yield report
 
 
 @contextlib.contextmanager

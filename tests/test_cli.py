@@ -11,7 +11,7 @@ from conftest import openus
 
 from openus.cli import main
 
-COMMANDS = ["list", "info", "build-shards", "verify", "check-leakage", "sample"]
+COMMANDS = ["list", "info", "fetch", "verify-raw", "build-shards", "verify", "check-leakage", "sample"]
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
@@ -122,7 +122,7 @@ def test_terms_that_forbid_passing_on_are_said() -> None:
     assert "credit its authors." in openus("info", "hc18").stdout
     camus = " ".join(openus("info", "camus").stdout.split())
     assert "credit its authors; use it for no commercial purpose; pass on what you make of it under the same" in camus
-    assert "states no terms" in openus("info", "busi").stdout
+    assert "No terms are known" in openus("info", "busi").stdout
     assert "for no commercial purpose" in openus("info", "brachial-plexus").stdout
     assert "not wholly known" in openus("info", "bp-nerve").stdout
     assert "not wholly known" not in openus("info", "hc18").stdout

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, existing, find, matched, read_csv
+from openus.sources._layout import WRAPPER, existing, find, matched, outside, read_csv
 
 CARD = Card(
     slug="bus-uclm",
@@ -34,18 +34,21 @@ CARD = Card(
     notes=(
         "The licence is that of version 3. Version 1 (the link of OpenUS-46) is CC-BY-NC-3.0: take version 3, as the "
         "files do not tell the versions apart.",
+        "The split (63 test, 620 train) is the authors' script's: five patients are the test part.",
         "The 3 to 39 frames of a patient are one scan: neighbours are near copies. Five patients have benign and "
-        "malignant frames: the label is the frame's. Normal frames have black masks.",
+        "malignant frames: the label is the frame's. Normal frames have black masks; a mask may be wider than its "
+        "picture.",
         "INFO.csv marks 37 frames with Doppler colour, 154 with marks such as calipers, 6 with two pictures in one.",
         "expected_images: 419 normal, 174 benign, 90 malignant; lists that say 264 leave the normal frames out.",
     ),
     layout="published tables",
     unverified=(
-        "The tree of version 3 (seen of version 1). The licences: second hand; the authors' repository says both.",
+        "The tree of version 3 (seen of version 1). The licences: second hand; the authors' repository says CC-BY-4.0 "
+        "in README.md and CC BY-NC 4.0 in LICENSE.md.",
     ),
 )
 
-IMAGES = WRAPPER + r"(?P<id>images/(?P<name>(?P<patient>[A-Z]{4})_\d{3}\.png))"
+IMAGES = outside("partitions") + r"(?P<id>images/(?P<name>(?P<patient>[A-Z]{4})_\d{3}\.png))"
 IGNORED = (("second copy", r"(?:^|/)partitions/"), ("overlay", r"(?:^|/)visualization/"), ("mask", r"(?:^|/)masks/"))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from openus.data import Access, Card, Item, Licence
-from openus.sources._layout import WRAPPER, listed
+from openus.data import Access, Card, Item, Licence, RemoteFile
+from openus.sources._layout import WRAPPER, find, listed, read_csv
 
 CARD = Card(
     slug="cactus",
@@ -23,12 +24,18 @@ CARD = Card(
     access=Access(
         kind="frdr",
         url="https://doi.org/10.20383/103.01484",
-        ids={"doi": "10.20383/103.01484", "project_page": "https://users.encs.concordia.ca/~kadem/cactus"},
+        ids={
+            "doi": "10.20383/103.01484",
+            "project_page": "https://users.encs.concordia.ca/~kadem/cactus",
+            "academic_torrents_infohash": "329c0ee4a0037a2628e2f2dba826066f764f193c",
+        },
         steps=(
-            "Open the url (FRDR, Canada) or the link on the authors' project_page: about 13 GB to download.",
+            "Open the url (FRDR, Canada) or the link on the authors' project_page, and download the data set. Or take "
+            "the torrent of that infohash at academictorrents.com: CactusDataset_2025.110003.zip, 13.18 GB.",
             "Unpack so that the folders 'Images Dataset' and 'Grades' stand side by side.",
         ),
     ),
+    files=(RemoteFile(name="CactusDataset_2025.110003.zip", archive="zip"),),
     expected_images=37736,
     expected_patients=0,
     citation="""@article{elmekki2025cactus, journal={Computers in Biology and Medicine}, volume={190}, pages={110003},
@@ -44,7 +51,10 @@ CARD = Card(
         "is a screen recording with results drawn in. github.com/coding-groot/cactus is an unrelated project.",
     ),
     layout="public code",
-    unverified=("The form of the names, hence the scan: one was seen. That the download needs no login.",),
+    unverified=(
+        "The form of the names, hence the scan: one was seen. That the download needs no login.",
+        "The files at FRDR, and what the torrent's zip unpacks to.",
+    ),
 )
 
 IMAGES = WRAPPER + (
@@ -55,5 +65,10 @@ IGNORED = (("source clip", r"(?:^|/)Videos/Training/[^/]+\.mp4$"), ("overlay", r
 
 
 def items(root: Path) -> Iterator[Item]:
-    """View: the folder. Label: the grade, 0 to 10, that begins the name. Video: the scan, before `_frame_`."""
-    return listed(root, IMAGES, IGNORED)
+    """View: the folder. Label: Grade of the view's table, else what begins the name. Video: the scan, before "
+    "`_frame_`."""
+    views = ("A4C", "PL", "PSAV", "PSMV", "Random", "SC")
+    grades = {view: read_csv(find(root, WRAPPER + rf"Grades/{view}_grades\.csv"), key="Image Name") for view in views}
+    for item in listed(root, IMAGES, IGNORED):
+        row = grades[item.view or ""].get(item.path.rpartition("/")[2], {})
+        yield replace(item, label=row.get("Grade") or item.label)

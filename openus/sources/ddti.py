@@ -26,13 +26,15 @@ CARD = Card(
         url="http://cimalab.intec.co/applications/thyroid/",
         ids={
             "repacked_637_in_thyroid_dataset": "inside Drive file 1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F (see thyroid)",
-            "repacked_637_drive": "1wwlsEhwfSyvQsJBRjeDLhUjqZh8eaH2R",
+            "drive_file": "1wwlsEhwfSyvQsJBRjeDLhUjqZh8eaH2R",
             "repacked_637_kaggle": "srivarshachivukula/ddti-dataset",
             "original_kaggle_copy": "dasmehdixtr/ddti-thyroid-ultrasound-images",
         },
         steps=(
-            "Original form (XML and JPG a case): the Kaggle copy; needs a Kaggle login.",
-            "Repacked form (637 pictures with masks): unzip the Thyroid Dataset, then 'DDTI dataset/DDTI.zip'.",
+            "The original site is said to be unreachable. Original form (XML and JPG a case): the Kaggle copy; needs a "
+            "Kaggle login.",
+            "Repacked form (637 pictures with masks): the Drive file, or unzip the Thyroid Dataset, then 'DDTI "
+            "dataset/DDTI.zip'.",
         ),
     ),
     files=(RemoteFile(name="DDTI.zip", archive="zip"),),
@@ -60,7 +62,7 @@ CARD = Card(
     ),
 )
 
-IMAGES = WRAPPER + r"(?P<id>(?P<case>\d+)_\d+\.jpg|1_or_data/image/\d+\.PNG)"
+IMAGES = WRAPPER + r"(?P<id>(?P<case>\d+)(?P<number>_\d+)?\.jpg|1_or_data/image/\d+\.PNG)"
 IGNORED = (
     ("mask", r"(?:^|/)1_or_data/mask/|(?:^|/)2_preprocessed_data/stage\d/p_mask/"),
     ("preview", r"(?:^|/)2_preprocessed_data/"),
@@ -78,6 +80,8 @@ def items(root: Path) -> Iterator[Item]:
             yield replace(item, masks=existing(root, swapped(item, "1_or_data/image/", "1_or_data/mask/")))
             continue
         xml = (root / item.path).with_name(f"{found['case']}.xml")
+        if not found["number"] and not xml.is_file():
+            continue  # some copies call the first picture of a case by the case alone; any number will not do
         if xml not in grades:
             grades[xml] = xml_text(xml, "tirads")
         yield replace(item, patient=found["case"], label=grades[xml])

@@ -40,7 +40,10 @@ CARD = Card(
         "How many pictures there are is unknown; the test part has 1,379, of which 79 are X sign.",
     ),
     layout="public code",
-    unverified=("The 1,379 pictures of the test part; the clinic: one place. Authors and year were not seen.",),
+    unverified=(
+        "The 1,379 pictures of the test part; the clinic: one place. Authors and year were not seen.",
+        "That file 37624184 is an archive with this tree.",
+    ),
 )
 
 IMAGES = WRAPPER + (

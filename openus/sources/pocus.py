@@ -86,7 +86,7 @@ _TERMS: Mapping[str, Licence] = {
     ),
     "None": Licence(None, commercial_use=False, redistribution=False),
 }
-"""Column License -> terms; a word that is not here is kept with unknown permissions."""
+"""Column License -> terms; what is not here is not for commercial use and not passed on."""
 
 
 def items(root: Path) -> Iterator[Item]:
@@ -105,7 +105,7 @@ def items(root: Path) -> Iterator[Item]:
             video=found["stem"] if found["kind"].lower() == "videos" else None,
             label=row.get("Label") or None,
             view=found["view"].lower(),
-            licence=_TERMS.get(terms, Licence(terms or None)),
+            licence=_TERMS.get(terms, Licence(terms or None, commercial_use=False, redistribution=False)),
         )
 
 

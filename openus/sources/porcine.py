@@ -40,8 +40,20 @@ CARD = Card(
         ),
     ),
     files=(
-        RemoteFile("jhu_injury_localization.zip", size_bytes=224279362, sha256=_SHA_DETECTION, archive="zip"),
-        RemoteFile("jhu_segmentation.zip", size_bytes=1079559546, sha256=_SHA_SEGMENTATION, archive="zip"),
+        RemoteFile(
+            "jhu_injury_localization.zip",
+            url="https://drive.google.com/uc?id=1C3NgTmC8gBNG8mL632Oz2i1j156zhSXk",
+            size_bytes=224279362,
+            sha256=_SHA_DETECTION,
+            archive="zip",
+        ),
+        RemoteFile(
+            "jhu_segmentation.zip",
+            url="https://drive.google.com/uc?id=1r3UNudTpPJyO1kJdVfQqPsBDduAWp2iS",
+            size_bytes=1079559546,
+            sha256=_SHA_SEGMENTATION,
+            archive="zip",
+        ),
     ),
     size_bytes=1_303_838_908,
     expected_images=12468,

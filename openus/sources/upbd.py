@@ -22,7 +22,11 @@ CARD = Card(
     access=Access(
         kind="http",
         url="https://ubpd.worldwidetracing.com:9443/",
-        ids={"paper_1": "arXiv:2012.12012", "paper_2": "Medical Image Analysis 80 (2022) 102511"},
+        ids={
+            "paper_1": "arXiv:2012.12012",
+            "paper_2": "Medical Image Analysis 80 (2022) 102511",
+            "copy": "Dylanyves/UBPD",
+        },
         gated=None,
         steps=(
             "Open the site (a firewall may block the odd port 9443) and follow its download page.",

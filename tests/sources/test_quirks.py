@@ -126,6 +126,23 @@ def test_pediatric_clips_that_both_folders_hold_are_of_the_view_that_lists_them(
     assert len(list(sources.load("echonet-pediatric").items(tmp_path))) == 2
 
 
+def test_ddti_takes_a_picture_that_bears_the_name_of_its_case_alone(tmp_path: Path) -> None:
+    for name in ("7.jpg", "7_2.jpg", "0001.jpg"):
+        write(tmp_path / name, b"")
+    write(tmp_path / "7.xml", "<case><number>7</number><tirads>2</tirads></case>")
+    found = {item.id: (item.patient, item.label) for item in sources.load("ddti").items(tmp_path)}
+    assert found == {"7.jpg": ("7", "2"), "7_2.jpg": ("7", "2")}  # 0001 is no case: some other picture
+
+
+def test_cactus_grades_stand_in_the_tables_first(tmp_path: Path) -> None:
+    for name in ("odd.jpg", "4_D1_frame_7_v2.jpg", "5_D1_frame_8_v2.jpg"):
+        write(tmp_path / "Images Dataset" / "SC" / name, b"")
+    table = "Image Name,Subfolder Name,Grade\nodd.jpg,SC,6\n5_D1_frame_8_v2.jpg,SC,7\n"
+    write(tmp_path / "Grades" / "SC_grades.csv", table)
+    found = {item.path.rpartition("/")[2]: item.label for item in sources.load("cactus").items(tmp_path)}
+    assert found == {"odd.jpg": "6", "4_D1_frame_7_v2.jpg": "4", "5_D1_frame_8_v2.jpg": "7"}
+
+
 def test_hc18_numbers_are_no_patients_and_begin_again(unpacked: Callable[[str], tuple[Path, list[Item]]]) -> None:
     _, items = unpacked("hc18")
     assert {item.patient for item in items} == {None}

@@ -35,6 +35,7 @@ LAYOUT = Layout(
         f"{_B}/masks/ANFO_005.png": "mask",
         f"{_TOP}/partitions/test/images/COPE_000.png": "second copy",
         f"{_TOP}/partitions/train/images/ALWI_000.png": "second copy",
+        f"{_TOP}/partitions/train/images/XYZW_000.png": "second copy",  # whose original is not here
         f"{_TOP}/partitions/train/masks/ALWI_000.png": "second copy",
         f"{_TOP}/visualization/ALWI_000.png": "overlay",
     },

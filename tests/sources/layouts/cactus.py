@@ -12,6 +12,7 @@ _NAMES = (  # name in its folder, grade, scan
     ("PSMV/8_D2_1_frame_30_v2.jpeg", "8", "D2_1"),  # an underscore in the scan
     ("Random/0_D7_frame_12_v2.jpg", "0", "D7"),
     ("SC/9_other.jpg", "9", None),  # no frame
+    ("SC/4_frame_7_v2.jpg", "4", None),  # no scan, as a README has it
     ("SC/12_D3_frame_1.png", None, "12_D3"),  # no grade goes up to 12
 )
 _AS_IN_THE_README = "Image Dataset/SC/5_D9_frame_2_v2.jpg"

@@ -23,6 +23,7 @@ LAYOUT = Layout(
         "DDTI dataset/DDTI/2_preprocessed_data/stage2/p_image/1.PNG": "preview",
         "DDTI dataset/DDTI/2_preprocessed_data/train.csv": "preview",
         "DDTI dataset/DDTI.zip": "archive",
+        "0001.jpg": "second copy",  # no case of that number
     },
     tables={
         "114.xml": "<case><number>114</number><tirads>4a</tirads><mark><image>2</image><svg>[]</svg></mark></case>",

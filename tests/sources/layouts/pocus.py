@@ -17,7 +17,7 @@ _CASES = (  # path, stem, published patient id, label, licence of the table, pat
     (f"{_V}/linear/label_uncertain/Vir_or_Pneu_prospective_file4.mp4", "", "Viral pneumonia", "CC BY 2.0", None,
      Licence("CC-BY-2.0", commercial_use=True, redistribution=True, derivatives=True)),
     (f"{_V}/convex/Cov_denault_proposedUS_vid1.mov", "9", "COVID-19", "COVID-19 emergency license", "9",
-     Licence("COVID-19 emergency license")),
+     Licence("COVID-19 emergency license", commercial_use=False, redistribution=False)),
     ("pocus_images/convex/Cov_severe_acutemedicine.png", "30", "COVID-19", "None", "30",
      Licence(None, commercial_use=False, redistribution=False)),
     ("pocus_images/linear/Cov_x.JPG", "31", "COVID-19", "CC BY-NC -SA 4.0", "31",
@@ -42,7 +42,11 @@ def _item(path: str, label: str | None, group: str | None, licence: Licence) -> 
 
 LAYOUT = Layout(
     images={f"data/{path}": _item(path, label, group, terms) for path, _, label, _, group, terms in _CASES}
-    | {f"data/{_V}/convex/pneu-Radiopaeda.mp4": _item(f"{_V}/convex/pneu-Radiopaeda.mp4", None, None, Licence())},
+    | {
+        f"data/{_V}/convex/pneu-Radiopaeda.mp4": _item(
+            f"{_V}/convex/pneu-Radiopaeda.mp4", None, None, Licence(None, commercial_use=False, redistribution=False)
+        )
+    },
     decoys={
         "pocovidnet/assets/precision_overlays/a.png": "overlay",
         "pocovidscreen/public/img/lung.jpg": "web page",

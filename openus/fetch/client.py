@@ -1,0 +1,404 @@
+"""One HTTP client for all sites: redirects by hand, mirrors, secrets bound to their site, waiting as a site asks.
+
+What it has to stand comes from what sites were seen to do: see docs/fetch.md. A resolver asks it for JSON or text, the
+downloader for a stream. No message of it holds a secret: addresses are told without the parts of a query that sign.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import json
+import os
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+import httpx2
+
+from openus import __version__
+from openus.errors import FetchError, UsageError
+
+T = TypeVar("T")
+
+USER_AGENT = f"openus/{__version__} (+https://pypi.org/project/openus)"
+"""Own, because sites turn default ones away."""
+
+MOST_REDIRECTS = 10
+MOST_TEXT = 64 << 20
+"""Bytes of a JSON or HTML answer."""
+
+SECRET_WORDS = frozenset(
+    "access_token token key sig se sp sv st skoid googleaccessid signature policy key-pair-id passcode tempauth "
+    "authkey uuid at context private_link api_key resourcekey".split()
+)
+"""Names in a query that sign or identify, in lower case; `X-Amz-…` and `X-Goog-…` are too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a site."""
+
+    tries: int = 6
+    """Attempts in a row that bring no byte."""
+    first_wait_s: float = 1.0
+    """Before the second attempt; it doubles from there, with jitter."""
+    longest_wait_s: float = 60.0
+    longest_asked_s: float = 900.0
+    """Longest `Retry-After` that is waited for; a longer one is told and ends the attempt."""
+    timeout_s: float = 60.0
+    """Without an answer or a byte."""
+    slowest_bytes_s: float = 512.0
+    """Slower than this over `window_s` counts as a stall."""
+    window_s: float = 120.0
+
+
+class Transient(Exception):
+    """An answer, or none, after which the same request may succeed. Never leaves this package."""
+
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+@dataclass
+class Answer:
+    """A response whose body has not been read."""
+
+    url: str
+    """Where it came from, after redirects and mirrors."""
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    chunks: Iterator[bytes]
+
+
+def mirrors() -> dict[str, str]:
+    """Site -> base URL, of the environment variable OPENUS_MIRRORS: JSON, or the path of a JSON file.
+
+    Raises UsageError where it is neither, or where a site or base is no http(s) address.
+    """
+    text = os.environ.get("OPENUS_MIRRORS", "").strip()
+    if not text:
+        return {}
+    try:
+        told = json.loads(text if text.startswith("{") else Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"OPENUS_MIRRORS is no JSON and no JSON file: {error}.") from error
+    if not isinstance(told, dict) or not all(isinstance(base, str) for base in told.values()):
+        raise UsageError(
+            "OPENUS_MIRRORS must map sites to base URLs.", 'As in {"https://zenodo.org": "http://mirror/z"}.'
+        )
+    for address in [*told, *told.values()]:
+        if not re.match(r"https?://[^/]", address):
+            raise UsageError(f"OPENUS_MIRRORS: {address!r} is no http(s) address.")
+    return {site.rstrip("/"): base.rstrip("/") for site, base in told.items()}
+
+
+def told(url: str) -> str:
+    """`url` as it may stand in a log, an error or a lock file: no user, no part of the query that signs or identifies.
+
+    >>> told("https://me:pw@a.org/x.zip?download=1&X-Amz-Signature=f00&sig=1")
+    'https://a.org/x.zip?download=1'
+    """
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _secret(name)]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
+
+
+def _secret(name: str) -> bool:
+    lower = name.lower()
+    return lower in SECRET_WORDS or lower.startswith(("x-amz-", "x-goog-"))
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port, the default port left out, in lower case.
+
+    >>> origin("HTTPS://Zenodo.org:443/a")
+    'https://zenodo.org'
+    """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
+    default = {"http": 80, "https": 443}.get(scheme)
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
+
+
+def below(url: str, base: str) -> bool:
+    """Whether `url` is `base` or lies below it, by origin and whole parts of the path.
+
+    >>> below("https://a.org/x/1", "https://a.org/x"), below("https://a.org/xy", "https://a.org/x")
+    (True, False)
+    >>> below("https://a.org.evil.net/x", "https://a.org")
+    False
+    """
+    root, path = urlsplit(base).path.rstrip("/"), urlsplit(url).path
+    return origin(url) == origin(base) and (path == root or path.startswith(root + "/"))
+
+
+@dataclass
+class Client:
+    """What resolvers and the downloader speak through. Threads may share it."""
+
+    mirrors: Mapping[str, str] = field(default_factory=mirrors)
+    patience: Patience = Patience()
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        self._http = httpx2.Client(follow_redirects=False, timeout=self.patience.timeout_s)
+        self._secrets: list[tuple[str, dict[str, str]]] = []
+        self._queries: list[tuple[str, str]] = []
+        self._cookies: dict[str, dict[str, str]] = {}
+        self._guard = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def bind(self, base: str, headers: Mapping[str, str]) -> None:
+        """Send `headers`, which hold a secret, with every request to `base` or below it, and to nobody else.
+
+        Where a mirror stands in for `base`, it gets them: whoever set it chose whom to trust.
+        """
+        with self._guard:
+            self._secrets.insert(0, (self.mapped(base), dict(headers)))
+
+    def bind_query(self, base: str, query: str) -> None:
+        """Append `query`, a secret, to every request to `base` or below it. No message and no file tells it."""
+        with self._guard:
+            self._queries.insert(0, (self.mapped(base), query))
+
+    def mapped(self, url: str) -> str:
+        """The address on the mirror, where one is set for a beginning of `url`; the longest counts."""
+        site = max((site for site in self.mirrors if below(url, site)), key=len, default=None)
+        if site is None:
+            return url
+        base, parts = urlsplit(self.mirrors[site]), urlsplit(url)
+        rest = parts.path[len(urlsplit(site).path) :]
+        return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + rest, parts.query, parts.fragment))
+
+    def json(self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """The JSON that `url` gives (POST where there is a `body`). Raises FetchError, also for a page in its stead."""
+        accept = {"Accept": "application/json", **(headers or {})}
+        text = self.text(url, headers=accept, body=body)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            what = page_title(text.encode()) or "no JSON"
+            raise FetchError(f"{told(url)} gave {what} where a listing is due.", _BY_HAND, renewable=True) from error
+
+    def text(self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> str:
+        """The text that `url` gives, of at most 64 MiB. Raises FetchError."""
+
+        def attempt() -> str:
+            with self.open(url, headers=headers, body=body) as answer:
+                self.expect(answer, url)
+                data = bytearray()
+                for chunk in answer.chunks:
+                    data += chunk
+                    if len(data) > MOST_TEXT:
+                        raise FetchError(f"{told(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
+                return bytes(data).decode("utf-8", "replace")
+
+        return self.patiently(told(url), attempt)
+
+    def patiently(self, what: str, attempt: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
+        """`attempt()` until it succeeds, waiting between, as long as `patience` lasts. Raises FetchError.
+
+        reached: how far it is by now; the count of tries begins anew with each that comes further than all before.
+        """
+        failed, furthest = 0, reached()
+        while True:
+            try:
+                return attempt()
+            except Transient as error:
+                failed = 1 if reached() > furthest else failed + 1
+                furthest = max(furthest, reached())
+                if failed >= self.patience.tries:
+                    raise FetchError(f"{what}: {error} ({failed} times).", "Try again later.") from error
+                wait = min(self.patience.first_wait_s * 2 ** (failed - 1), self.patience.longest_wait_s)
+                wait *= random.uniform(0.5, 1.0)
+                if error.after_s is not None:
+                    if error.after_s > self.patience.longest_asked_s:
+                        raise FetchError(
+                            f"{what}: {error}; the site asks to wait {error.after_s:.0f} s.", "Try again then."
+                        ) from error
+                    wait = max(wait, error.after_s)
+                self.sleep(wait)
+
+    @contextlib.contextmanager
+    def open(
+        self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None, method: str | None = None
+    ) -> Iterator[Answer]:
+        """The answer of `url`, redirects followed, whatever its status. Raises FetchError, or Transient inside."""
+        method = method or ("GET" if body is None else "POST")
+        here = self.mapped(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept-Language": "en", **(headers or {})}
+            sent |= self._bound(here)
+            content = None
+            if body is not None:
+                content = json.dumps(body).encode()
+                sent.setdefault("Content-Type", "application/json")
+            with self._sent(method, self._signed(here), sent, content) as response:
+                self._keep_cookies(here, response)
+                place = response.headers.get("location")
+                if response.status_code not in (301, 302, 303, 307, 308) or not place:
+                    found = {name.lower(): value for name, value in response.headers.items()}
+                    yield Answer(here, response.status_code, found, _chunks(response, self.patience))
+                    return
+            there = self.mapped(urljoin(here, place))
+            if urlsplit(there).scheme not in ("http", "https"):
+                raise FetchError(f"{told(url)} leads to {told(there)}, which is no web address.")
+            if here.startswith("https:") and there.startswith("http:"):
+                raise FetchError(f"{told(url)} leads from https to {told(there)}.", "That is refused.")
+            if response.status_code == 303 or (response.status_code in (301, 302) and method == "POST"):
+                method, body = "GET", None
+            here = there
+        raise FetchError(f"{told(url)} leads from address to address, more than {MOST_REDIRECTS} times.")
+
+    def expect(self, answer: Answer, url: str) -> None:
+        """Nothing, where `answer` is 200 or 206. Raises Transient where the same may work later, else FetchError."""
+        status, headers = answer.status, answer.headers
+        if status in (200, 206) and headers.get("x-amzn-waf-action") is None:
+            return
+        where, limit = told(url), headers.get("x-ratelimit-remaining")
+        if status in (429, 503):
+            raise Transient(f"answers {status} {_PHRASES[status]}", _retry_after(headers))
+        if status in (408, 500, 502, 504):
+            raise Transient(f"answers {status} {_PHRASES[status]}")
+        if status == 403 and limit == "0":
+            reset = headers.get("x-ratelimit-reset", "")
+            after = max(1.0, int(reset) - time.time()) if reset.isdecimal() else None
+            raise Transient("has no requests left for now (403); a token raises that limit", after)
+        if headers.get("x-amzn-waf-action") is not None or headers.get("cf-mitigated") is not None:
+            raise FetchError(f"{where} answers {status} with a challenge that only a browser passes.", _BY_HAND)
+        head = b""
+        with contextlib.suppress(Transient):
+            for chunk in answer.chunks:
+                head += chunk
+                if len(head) >= 4096:
+                    break
+        said = _message(head) or page_title(head)
+        raise FetchError(
+            f"{where} answers {status} {_PHRASES.get(status, '')}".rstrip() + (f": {said}" if said else "") + ".",
+            _HINTS.get(status, _BY_HAND),
+            renewable=status in (400, 401, 403, 404, 410),
+        )
+
+    def _signed(self, here: str) -> str:
+        with self._guard:
+            query = next((query for base, query in self._queries if below(here, base)), None)
+        return here if query is None else f"{here}{'&' if urlsplit(here).query else '?'}{query}"
+
+    def _bound(self, here: str) -> dict[str, str]:
+        with self._guard:
+            secret = next((headers for base, headers in self._secrets if below(here, base)), {})
+            cookies = self._cookies.get(origin(here), {})
+        jar = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())} if cookies else {}
+        return {**jar, **secret}
+
+    def _keep_cookies(self, here: str, response: httpx2.Response) -> None:
+        """By origin, port and all: the library's own jar knows hosts only."""
+        told_ = [line.partition(";")[0].partition("=") for line in response.headers.get_list("set-cookie")]
+        self._http.cookies.clear()
+        if told_:
+            with self._guard:
+                self._cookies.setdefault(origin(here), {}).update({name.strip(): value for name, _, value in told_})
+
+    @contextlib.contextmanager
+    def _sent(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Iterator[httpx2.Response]:
+        try:
+            request = self._http.build_request(method, url, headers=headers, content=content)
+            response = self._http.send(request, stream=True)
+        except (httpx2.TransportError, httpx2.InvalidURL, ssl.SSLError, ValueError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise FetchError(
+                    f"{told(url)}: the site's certificate does not hold ({error}).",
+                    "Look at it in a browser; adopt the files with --from where you trust them.",
+                ) from error
+            if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)):
+                raise FetchError(f"{told(url)} is no address that can be asked.") from error
+            raise Transient(f"no answer ({_reason(error)})") from error
+        try:
+            yield response
+        finally:
+            response.close()
+
+
+def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:
+    """The raw bytes of a body. Raises Transient where it is cut, stalls, or drips."""
+    since, came = time.monotonic(), 0
+    try:
+        for chunk in response.iter_raw():
+            yield chunk
+            came += len(chunk)
+            passed = time.monotonic() - since
+            if passed > patience.window_s:
+                if came / passed < patience.slowest_bytes_s:
+                    raise Transient(f"the transfer drips ({came / passed:.0f} bytes/s)")
+                since, came = time.monotonic(), 0
+    except httpx2.TransportError as error:
+        raise Transient(f"the transfer broke off ({_reason(error)})") from error
+
+
+def page_title(head: bytes) -> str | None:
+    """What a page that stands in for a file says of itself, None where `head`, a body's first bytes, is no page."""
+    text = head[:65_536].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not re.match(r"(?i)<!doctype|<html|<head|<\?xml|<error|<script", text):
+        return None
+    title = re.search(r"(?is)<title[^>]*>(.*?)</title>|<code>(.*?)</code>", text)
+    words = " ".join(re.sub(r"<[^>]+>", " ", next(filter(None, title.groups()), "") if title else "").split())
+    return f"a page {words[:100]!r}" if words else "a page"
+
+
+def _message(head: bytes) -> str | None:
+    """The message of a JSON error body."""
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(head)
+        if isinstance(body, dict):
+            said = body.get("message") or body.get("error")
+            return " ".join(str(said).split())[:200].rstrip(".") if said else None
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a `Retry-After` (RFC 9110 10.2.3: seconds or a date), None without one."""
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    return None
+
+
+_BY_HAND = "Get it by hand, as `openus info` tells, and adopt it with --from."
+_PHRASES = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 410: "Gone",
+    429: "Too Many Requests", 451: "Unavailable For Legal Reasons", 500: "Internal Server Error", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout", 202: "Accepted", 204: "No Content",
+}  # fmt: skip
+_HINTS = {
+    401: "It wants a login: docs/fetch.md tells where each site's token is read from.",
+    403: "It does not let you in: accept its terms in a browser, or check the token.",
+    404: "It is not there any more, or never was: look at the source's page.",
+    410: "It was deleted: look at the source's page for a newer version.",
+}

@@ -1,0 +1,117 @@
+"""`fetch.lock.json`: what came from where, byte for byte, under which terms; and the check of a folder against it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from openus.errors import FetchError
+from openus.sources._layout import is_hidden
+from openus.storage import sha256_file, walk, write_text
+
+NAME = "fetch.lock.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """One file as it was received."""
+
+    name: str
+    url: str | None
+    """Where from, without what signs; None for a file that a person brought."""
+    size_bytes: int
+    sha256: str
+    verified: str
+    """What it was compared with: `sha256`, `md5`, `git`, `size`, or `nothing: pinned here` where nobody published
+    anything and this download is the first to say."""
+    received: str
+    """When, UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What is known of a source's folder."""
+
+    slug: str
+    kind: str
+    ids: Mapping[str, str]
+    """Of the card: the record and its version."""
+    licence: str | None
+    accepted: str | None = None
+    """When a person accepted terms that are not open; None where that was not asked."""
+    files: Mapping[str, Locked] = field(default_factory=dict)
+    whole: bool = False
+    """Whether all files were received."""
+    contents: Mapping[str, tuple[int, str]] | None = None
+    """Path -> (bytes, SHA-256) of all that lies in the folder once it is unpacked; None until then."""
+
+    def with_file(self, one: Locked) -> Lock:
+        """This, with one more file."""
+        return replace(self, files={**self.files, one.name: one})
+
+
+def now() -> str:
+    """This second, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read(folder: Path) -> Lock | None:
+    """The lock of a source's folder, None without one. Raises FetchError where it is no lock of this kind."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if told.pop("format") != FORMAT:
+            raise ValueError("another format")
+        files = {one["name"]: Locked(**one) for one in told.pop("files")}
+        contents = told.pop("contents")
+        if contents is not None:
+            contents = {str(name): (int(size), str(sha256)) for name, (size, sha256) in contents.items()}
+        return Lock(**told, files=files, contents=contents)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FetchError(f"{path} is no lock file of openus ({error}).", "Move it away to fetch anew.") from error
+
+
+def write(folder: Path, lock: Lock) -> None:
+    """Put `lock` into its folder, whole or not at all."""
+    told = asdict(lock) | {"files": [asdict(one) for _, one in sorted(lock.files.items())], "format": FORMAT}
+    if lock.contents is not None:
+        told["contents"] = {name: list(lock.contents[name]) for name in sorted(lock.contents)}
+    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
+    write_text(folder / NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
+
+
+def contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Path -> (bytes, SHA-256) of every file below `folder` but hidden ones and the lock. Raises UnreadableFile."""
+    paths = [path for path in walk(folder)[0] if path != NAME and not is_hidden(path)]
+    return {path: ((folder / path).stat().st_size, sha256_file(folder / path)) for path in paths}
+
+
+def differences(folder: Path, lock: Lock, *, quick: bool = False) -> list[str]:
+    """What about the folder is not as its lock says, one sentence each; nothing where all is as it came.
+
+    quick: compare names and sizes only, without reading a file.
+    """
+    if lock.contents is None:
+        return ["it was not received and unpacked to the end"]
+    paths = {path for path in walk(folder)[0] if path != NAME and not is_hidden(path)}
+    more = [f"{path} came from elsewhere" for path in sorted(paths - set(lock.contents))]
+    return [f"{path} {what}" for path, what in lost(folder, lock, quick=quick).items()] + more
+
+
+def lost(folder: Path, lock: Lock, *, quick: bool) -> dict[str, str]:
+    """Path -> what is wrong, of all that was received and is not there as it came. quick: as for `differences`."""
+    wrong = {}
+    for path, (size, sha256) in sorted((lock.contents or {}).items()):
+        if not (folder / path).is_file():
+            wrong[path] = "is missing"
+        elif (folder / path).stat().st_size != size or (not quick and sha256_file(folder / path) != sha256):
+            wrong[path] = "is not what was received"
+    return wrong
