@@ -16,6 +16,7 @@ from typing import Any
 from model import params as training
 from openus import manifest, params, relations, sources
 from openus.data import Card
+from openus.fetch.source import by_hand
 from openus.terminal import word
 
 HERE = Path(__file__).resolve().parent
@@ -106,10 +107,12 @@ def sources_page() -> str:
         "*images* are counted as published (clips or volumes for such sources), *unique* without those that another "
         "source\nholds too or that stand in a source twice. *layout* is the best that the adapter was made from and "
         "proven on: real\nfiles, the publisher's tables or file lists, public code that opens the data, or a "
-        "description. Until `openus fetch`\nexists, all are fetched by hand as `openus info` says.\n",
+        "description. *fetch*: ✔ where\n`openus fetch SLUG` brings it, ✔ by hand where a person gets it and `--from` "
+        "adopts it: both proven on its miniature,\nthe former from a server that speaks its site's protocol "
+        "([fetch.md](fetch.md)).\n",
         "| # | slug | title | anatomy | media | images | unique | patients | bytes | role | licence | pass on | "
-        "commercial | derived | access | gate | layout |",
-        "|---:|---|---|---|---|---:|---:|---:|---:|---|---|---|---|---|---|---|---|",
+        "commercial | derived | access | gate | fetch | layout |",
+        "|---:|---|---|---|---|---:|---:|---:|---:|---|---|---|---|---|---|---|---|---|",
     ]
     for card in cards:
         licence = card.licence
@@ -117,7 +120,8 @@ def sources_page() -> str:
             card.index or "extra", f"[`{card.slug}`](#{card.slug})", card.title, card.anatomy, " ".join(card.media),
             card.expected_images, relations.unique_images(card.slug, card.expected_images), card.expected_patients,
             card.size_bytes, card.role, licence.name, licence.redistribution, licence.commercial_use,
-            licence.derivatives, f"[{card.access.kind}]({card.access.url})", card.access.gated, card.layout,
+            licence.derivatives, f"[{card.access.kind}]({card.access.url})", card.access.gated,
+            "✔" if by_hand(card) is None else "✔ by hand", card.layout,
         ]  # fmt: skip
         lines.append("| " + " | ".join(_word(cell) for cell in cells) + " |")
     lines += ["", *_unknown(numbered), *_overlaps(), "## Each source\n"]

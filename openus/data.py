@@ -92,7 +92,9 @@ class Card:
     size_bytes: int | None = None
     """Of the whole download."""
     expected_images: int | None = None
-    """Pictures (or clips, for video sources) as published."""
+    """Pictures as published, or what `counted` says."""
+    counted: str = "pictures"
+    """What `expected_images` counts: pictures, clips, volumes …"""
     expected_patients: int | None = None
     citation: str = ""
     notes: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ def word(value: Any) -> str:
 def listed(card: Card) -> dict[str, Any]:
     """One row of `list`."""
     from openus import relations
+    from openus.fetch.source import by_hand
 
     return {
         "slug": card.slug, "index": card.index, "name": card.name, "title": card.title, "anatomy": card.anatomy,
@@ -37,7 +38,8 @@ def listed(card: Card) -> dict[str, Any]:
         "commercial_use": card.licence.commercial_use, "derivatives": card.licence.derivatives,
         "local_only": card.licence.local_only, "expected_images": card.expected_images,
         "unique_images": relations.unique_images(card.slug, card.expected_images),
-        "bytes": card.size_bytes, "subject": card.subject, "layout": card.layout, "status": "adapter",
+        "counted": card.counted, "bytes": card.size_bytes, "subject": card.subject, "layout": card.layout,
+        "status": "fetch" if by_hand(card) is None else "by hand",
     }  # fmt: skip
 
 
@@ -124,10 +126,12 @@ def consequences(card: Card) -> list[str]:
         told.append("What these terms allow is not wholly known: read them first.")
     if licence.local_only:
         told.append(
-            "What is built from it is for use where it was built: pass on no shards, pictures or weights unasked."
+            "Ask its owners before you pass on pictures, shards or weights; until then keep them where they were built."
         )
     if licence.name is None:
-        told.append("No terms are known: read its page, or ask its authors, before you publish what is made of it.")
+        told.append(
+            "No terms are known: beyond trying it yourself, take each ? for no until its page or its authors say more."
+        )
     return told
 
 
@@ -155,11 +159,19 @@ _LAYOUTS = {
 }
 
 
+_POLICIES = {
+    "audit": "to be looked at",
+    "one group": "split as one",
+    "hold out together": "left out of training while that one is held out",
+}
+
+
 def card_text(card: Card) -> str:
     """The whole card: what it is, what one may do with it, how to get it."""
     import textwrap
 
     from openus import relations
+    from openus.fetch.source import by_hand, is_open
 
     def filled(text: str, first: str) -> str:
         rest = " " * len(first)
@@ -173,19 +185,24 @@ def card_text(card: Card) -> str:
     def point(text: str, mark: str = "-") -> str:
         return filled(text, f"  {mark} ")
 
+    command = f"openus fetch {card.slug}{'' if is_open(card.licence) else ' --accept-licence'}"
+    why = by_hand(card)
+    fetching = [filled(f"Run `{command}`. Or by hand:" if why is None else f"By hand, as {why}:", "  ")]
     number = f"number {card.index} of OpenUS-46" if card.index else "an extra, not in OpenUS-46"
     unique = relations.unique_images(card.slug, card.expected_images)
     size = "unknown" if card.size_bytes is None else f"{card.size_bytes:,} bytes"
+    new = "all of them are in other sources too" if unique == 0 else f"{word(unique)} unique after known overlaps"
+    subject = card.subject if card.subject == card.species else f"{word(card.species)}, {word(card.subject)}"
     lines = [
         card.title,
         fact("slug", f"{card.slug} ({number}{f', there called {card.name}' if card.index else ''})"),
         fact("shows", word(card.anatomy) + (f": {card.anatomy_detail}" if card.anatomy_detail else "")),
-        fact("subject", f"{word(card.species)}, {word(card.subject)}"),
+        fact("subject", word(subject)),
         fact("media", ", ".join(card.media)),
-        fact("images", f"{word(card.expected_images)} as published, {word(unique)} unique after known overlaps"),
+        fact("images", f"{word(card.expected_images)} {card.counted} as published, {new}"),
         fact("patients", word(card.expected_patients)),
-        fact("download", size),
-        fact("role", f"{card.role}{' (a benchmark: never trained on)' if card.role == 'held-out' else ''}"),
+        fact("size", size),
+        fact("role", f"{card.role} ({'a benchmark: never trained on' if card.role == 'held-out' else 'for training'})"),
         fact("layout", _LAYOUTS[card.layout]),
         "What one may do with it",
         fact("licence", card.licence.name or "? (none is known)"),
@@ -195,11 +212,13 @@ def card_text(card: Card) -> str:
         *map(point, consequences(card)),
         "How to get it",
         fact("from", f"{card.access.url} ({card.access.kind}; {_GATES[card.access.gated]})"),
+        *fetching,
         *(point(step, f"{number}.") for number, step in enumerate(card.access.steps, start=1)),
         point(
-            f"Put what came out under raw/{card.slug}/ and run `openus build-shards --root raw --out corpus`.",
+            f"Run `openus fetch {card.slug} --from PATH`, PATH being what you downloaded, packed or unpacked.",
             f"{len(card.access.steps) + 1}.",
         ),
+        filled(f"Then `openus build-shards {card.slug} --root raw --out corpus`.", "  "),
     ]
     if card.access.ids:
         lines.append(fact("ids", ", ".join(f"{name} {value}" for name, value in card.access.ids.items())))
@@ -219,11 +238,12 @@ def card_text(card: Card) -> str:
     if shared or patients or carriers:
         lines.append("Shares pictures or patients")
         for one in shared:
-            with_ = "itself" if one.a == one.b else one.b if one.a == card.slug else one.a
-            lines.append(point(f"pictures with {with_} ({one.strength}): {one.evidence}"))
+            with_ = one.b if one.a == card.slug else one.a
+            among = "within this source, pictures" if one.a == one.b else f"pictures with {with_}"
+            lines.append(point(f"{among} ({one.strength}): {one.evidence}"))
         for two in patients:
             other = two.b if two.a == card.slug else two.a
-            lines.append(point(f"patients with {other} ({two.strength}; {two.policy}): {two.why}"))
+            lines.append(point(f"patients with {other} ({two.strength}; {_POLICIES[two.policy]}): {two.why}"))
         lines += [point(f"outside OpenUS-46: {one.other}: {one.why}") for one in carriers]
     if card.notes:
         lines += ["Mind", *map(point, card.notes)]

@@ -117,7 +117,7 @@ def test_bibtex_alone() -> None:
 
 
 def test_terms_that_forbid_passing_on_are_said() -> None:
-    assert "pass on no shards" in openus("info", "kidneyus").stdout
+    assert "Ask its owners before you pass on" in openus("info", "kidneyus").stdout
     assert "pass on no shards" not in openus("info", "hc18").stdout
     assert "credit its authors." in openus("info", "hc18").stdout
     camus = " ".join(openus("info", "camus").stdout.split())

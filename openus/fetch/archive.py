@@ -158,6 +158,18 @@ def archives(folder: Path) -> list[Path]:
     return found
 
 
+def kind(name: str) -> str | None:
+    """The kind of archive that a file calls itself, None for no archive.
+
+    >>> kind("a.tar.gz"), kind("x.RAR"), kind("v.nii.gz"), kind("a.csv")
+    ('tar.gz', 'rar', None, None)
+    """
+    lower = name.lower()
+    if suffix_format(lower) is not None:
+        return None
+    return next((suffix[1:] for suffix in SUFFIXES if lower.endswith(suffix)), None)
+
+
 def stem(name: str) -> str:
     """The name of an archive without its suffix: that of a single compressed file's content.
 

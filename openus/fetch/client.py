@@ -108,7 +108,10 @@ def told(url: str) -> str:
     >>> told("https://me:pw@a.org/x.zip?download=1&X-Amz-Signature=f00&sig=1")
     'https://a.org/x.zip?download=1'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _secret(name)]
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
@@ -174,6 +177,8 @@ class Client:
 
         Where a mirror stands in for `base`, it gets them: whoever set it chose whom to trust.
         """
+        if any(not value.isascii() or not value.isprintable() for value in headers.values()):
+            raise UsageError(f"The secret for {told(base)} holds letters that no token has.", "Look at how it was set.")
         with self._guard:
             self._secrets.insert(0, (self.mapped(base), dict(headers)))
 
@@ -246,7 +251,7 @@ class Client:
     ) -> Iterator[Answer]:
         """The answer of `url`, redirects followed, whatever its status. Raises FetchError, or Transient inside."""
         method = method or ("GET" if body is None else "POST")
-        here = self.mapped(url)
+        here = self._place(url, url)
         for _ in range(MOST_REDIRECTS + 1):
             sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Accept-Language": "en", **(headers or {})}
             sent |= self._bound(here)
@@ -261,15 +266,23 @@ class Client:
                     found = {name.lower(): value for name, value in response.headers.items()}
                     yield Answer(here, response.status_code, found, _chunks(response, self.patience))
                     return
-            there = self.mapped(urljoin(here, place))
-            if urlsplit(there).scheme not in ("http", "https"):
-                raise FetchError(f"{told(url)} leads to {told(there)}, which is no web address.")
+            there = self._place(_joined(here, place), url)
             if here.startswith("https:") and there.startswith("http:"):
                 raise FetchError(f"{told(url)} leads from https to {told(there)}.", "That is refused.")
             if response.status_code == 303 or (response.status_code in (301, 302) and method == "POST"):
                 method, body = "GET", None
             here = there
         raise FetchError(f"{told(url)} leads from address to address, more than {MOST_REDIRECTS} times.")
+
+    def _place(self, url: str, asked: str) -> str:
+        """The address on the mirror of `url`, which may be anything: a site told it. Raises FetchError."""
+        with contextlib.suppress(ValueError):
+            there = self.mapped(url)
+            parts = urlsplit(there)
+            if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
+                return there
+        to = "" if url == asked else f" leads to {told(url)}, which"
+        raise FetchError(f"{told(asked)}{to} is no web address.", _BY_HAND)
 
     def expect(self, answer: Answer, url: str) -> None:
         """Nothing, where `answer` is 200 or 206. Raises Transient where the same may work later, else FetchError."""
@@ -281,19 +294,26 @@ class Client:
             raise Transient(f"answers {status} {_PHRASES[status]}", _retry_after(headers))
         if status in (408, 500, 502, 504):
             raise Transient(f"answers {status} {_PHRASES[status]}")
-        if status == 403 and limit == "0":
-            reset = headers.get("x-ratelimit-reset", "")
-            after = max(1.0, int(reset) - time.time()) if reset.isdecimal() else None
-            raise Transient("has no requests left for now (403); a token raises that limit", after)
         if headers.get("x-amzn-waf-action") is not None or headers.get("cf-mitigated") is not None:
-            raise FetchError(f"{where} answers {status} with a challenge that only a browser passes.", _BY_HAND)
+            raise FetchError(
+                f"{where} answers {status} with a challenge that only a browser passes.", _BY_HAND, renewable=True
+            )
         head = b""
         with contextlib.suppress(Transient):
             for chunk in answer.chunks:
                 head += chunk
                 if len(head) >= 4096:
                     break
-        said = _message(head) or page_title(head)
+        said, page = _message(head), page_title(head)
+        if status == 403 and (limit == "0" or re.search("(?i)rate limit", said or "")):  # GitHub's
+            reset = headers.get("x-ratelimit-reset", "")
+            after = max(1.0, int(reset) - time.time()) if reset.isdecimal() and limit == "0" else _retry_after(headers)
+            raise Transient("has no requests left for now (403); a token raises that limit", after)
+        if page is not None and status == 403:
+            raise FetchError(
+                f"{where} answers 403 with {page}.", "It may block this network: try later, or by hand.", renewable=True
+            )
+        said = said or page
         raise FetchError(
             f"{where} answers {status} {_PHRASES.get(status, '')}".rstrip() + (f": {said}" if said else "") + ".",
             _HINTS.get(status, _BY_HAND),
@@ -338,6 +358,13 @@ class Client:
             yield response
         finally:
             response.close()
+
+
+def _joined(here: str, place: str) -> str:
+    try:
+        return urljoin(here, place)
+    except ValueError:
+        return place
 
 
 def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:

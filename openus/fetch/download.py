@@ -16,6 +16,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -227,6 +228,7 @@ def _attempt(client: Client, part: _Partial) -> None:
                 return
             part.forget()
             raise Transient("has another length than before")
+        chunks = answer.chunks if begin else _looked_at(file, answer)  # before what came is given up for it
         if begin != part.size or (begin and state.total not in (None, total)):
             part.forget()
             if begin:
@@ -237,9 +239,7 @@ def _attempt(client: Client, part: _Partial) -> None:
                 "The site changed its file, or serves something else.",
                 renewable=True,
             )
-        chunks = answer.chunks
         if not part.size:
-            chunks = _looked_at(file, answer)
             _room(part.path.parent, total if total is not None else file.size_bytes)
             part.begin(_validator(answer), total)
         part.take(chunks)
@@ -270,15 +270,14 @@ def _validator(answer: Answer) -> str | None:
 
 
 def _looked_at(file: RemoteFile, answer: Answer) -> Iterator[bytes]:
-    """The chunks, once the first ones have shown that they can be the file."""
+    """The chunks, the first of which were looked at and can be the file. Raises FetchError."""
     head = bytearray()
     for chunk in answer.chunks:
         head += chunk
         if len(head) >= SNIFF:
             break
     check_beginning(file, bytes(head), told(answer.url))
-    yield bytes(head)
-    yield from answer.chunks
+    return chain([bytes(head)], answer.chunks)
 
 
 def check_beginning(file: RemoteFile, head: bytes, where: str) -> None:
@@ -306,7 +305,8 @@ def check_beginning(file: RemoteFile, head: bytes, where: str) -> None:
         )
     magic = _MAGIC.get(kind)
     last_volume = file.name.lower().endswith((".change2zip",)) or re.search(r"\.z\d\d+$|\.\d{3}$", file.name.lower())
-    if magic and not last_volume and not head.startswith(magic):
+    exact = file.sha256 or file.git_sha1  # then the whole will tell, and a name may lie
+    if magic and not exact and not last_volume and not head.startswith(magic):
         raise FetchError(
             f"{where} gave something else in place of {file.name}: it begins {head[:8]!r}, which is no {kind}.",
             "The site changed its file, or serves something else.",

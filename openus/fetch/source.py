@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 from openus.data import Access, Card, Licence, RemoteFile
 from openus.errors import FetchError, OpenusError, UsageError
 from openus.fetch import lock as locks
-from openus.fetch.archive import SUFFIXES, UNPACKED, unpack_all
+from openus.fetch.archive import SUFFIXES, UNPACKED, unpack, unpack_all
 from openus.fetch.client import Client, told
 from openus.fetch.download import LFS_POINTER, SNIFF, Received, check_beginning, difference, download, measure
 from openus.fetch.lock import Lock, Locked
@@ -424,9 +424,9 @@ def _unpacked(
 ) -> Fetched:
     """Unpack, look at what came out, and lock it."""
     card = source.card
-    unpack_all(folder, keep=keep)
     if card.access.kind == "github" and not strict:
-        _same_tree(card, folder, client)
+        _same_tree(card, folder, lock, client)
+    unpack_all(folder, keep=keep)
     images = sum(1 for _ in source.items(folder))
     if strict and not images:
         names = ", ".join(file.name for file in card.files) or "what its page gives"
@@ -478,12 +478,22 @@ def _locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
     return Locked(file.name, told(url) if url else None, received.size_bytes, received.sha256, against, locks.now())
 
 
-def _same_tree(card: Card, folder: Path, client: Client) -> None:
-    """Hold a GitHub snapshot against git's hashes, and put the objects of Git LFS in the place of their pointers."""
+def _same_tree(card: Card, folder: Path, lock: Lock, client: Client) -> None:
+    """Hold GitHub's snapshot against git's hashes, and put the objects of Git LFS in the place of their pointers.
+
+    It runs before archives within the snapshot are unpacked, and while the snapshot itself is still there: once that is
+    dropped, all this was done.
+    """
     from openus.fetch import github
 
-    for file in github.resolve(card.access, client):
-        inside = folder / f"{file.name}.unpacked"
+    for name in lock.files:
+        sha = re.search(r"-([0-9a-f]{40})\.zip$", name)
+        if not (folder / name).is_file() or sha is None:
+            continue
+        inside = folder / f"{name}{UNPACKED}"
+        if not inside.exists():
+            unpack(folder / name, inside)
+        (file,) = github.resolve(replace(card.access, ids={**card.access.ids, "commit": sha[1]}), client)
         pointed = github.pointers(inside, file.members)
         wrong = [
             path
@@ -491,14 +501,12 @@ def _same_tree(card: Card, folder: Path, client: Client) -> None:
             if not (inside / path).is_file() or _pointer_sha1(inside / path) != file.members[path]
         ]
         if wrong:
+            more = f" and {len(wrong) - 1} more are" if len(wrong) > 1 else " is"
             raise FetchError(
-                f"{card.slug}: {wrong[0]} and {len(wrong) - 1} more files of the snapshot are not what git's tree says."
-                if len(wrong) > 1
-                else f"{card.slug}: {wrong[0]} of the snapshot is not what git's tree says.",
-                "Fetch it again; it was damaged on the way.",
+                f"{card.slug}: {wrong[0]}{more} not what git's tree of {sha[1]} says.",
+                f"Remove {folder} and fetch it again; it was damaged on the way.",
             )
-        for wanted in github.objects(card.access.ids["repo"], pointed, client):
-            (inside / wanted.name).unlink()
+        for wanted in github.objects(card.access.ids["repo"], pointed, client) if pointed else ():
             download(client, wanted, inside)
 
 

@@ -38,8 +38,8 @@ CARD = Card(
   doi={10.1007/s11548-019-02046-5}, journal={International Journal of Computer Assisted Radiology and Surgery}}""",
     notes=(
         "617 real pictures and 926 simulated by ray casting from CT. Simulated ones bear species simulated and subject "
-        "simulation in the manifest, so that one can leave them out; UltraSam and OpenUS do.",
-        "Released after a Kaggle Open Data Research Grant; which terms apply was not to be read.",
+        "simulation in the manifest, so that one can leave them out, as UltraSam and OpenUS do.",
+        "Released after a Kaggle Open Data Research Grant; which terms apply could not be read.",
         "Padding has the gray value 10, so it is no black border. The split is that of an image-translation work.",
     ),
     layout="public code",

@@ -37,13 +37,14 @@ CARD = Card(
         ),
     ),
     expected_images=300,
+    counted="files of six sweeps",
     citation=r"""@article{sappia2025acouslic, author={Sappia, M. Sof{\'i}a and others}, year={2025},
   title={ACOUSLIC-AI challenge report: Fetal abdominal circumference measurement on blind-sweep ultrasound data from
     low-income countries}, journal={Medical Image Analysis}, doi={10.1016/j.media.2025.103640}}
 @misc{acouslic_data, title={ACOUSLIC-AI training and development set}, publisher={Zenodo}, year={2024},
   doi={10.5281/zenodo.12697994}}""",
     notes=(
-        "expected_images counts files of 840 frames: six sweeps of 140 (1,800 items, 252,000 frames), and nothing runs "
+        "images counts files of 840 frames: six sweeps of 140 (1,800 items, 252,000 frames), and nothing runs "
         "on from one to the next. Neighbours are near copies: what is kept is a matter of frame selection.",
         "6,620 frames have a mask (1 optimal, 2 suboptimal plane); each file has a mask file.",
         "OpenUS-46 lists it under abdomen. 10 validation and some 282 test cases of the challenge are not public.",

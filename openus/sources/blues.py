@@ -56,6 +56,7 @@ CARD = Card(
     ),
     size_bytes=73_064_643,
     expected_images=362,
+    counted="clips",
     expected_patients=63,
     citation=r"""@article{wiedemann2025covid,
   author={Wiedemann, Nina and Boer, Dianne de Korte-de and Richter, Matthias and van de Weijer, Sjors and
@@ -67,7 +68,7 @@ CARD = Card(
 }""",
     notes=(
         "No derivatives: frames, crops and shards made from it stay local and are never passed on.",
-        "expected_images counts clips (362, 31,746 frames); an older news line says 371: do not use it.",
+        "images counts clips (362, 31,746 frames); an older news line says 371: do not use it.",
         "Label: column Severity Score of severity.csv (0.0 to 3.0, one a clip). The PCR result of a patient stands in "
         "clinical_variables.csv, column cov_test (0 negative, 1 positive), and is not the label.",
         "25 clips of five patients (2, 6, 26, 39, 50) begin with two black frames, byte-equal across patients.",

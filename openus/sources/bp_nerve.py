@@ -40,9 +40,10 @@ CARD = Card(
     notes=(
         "Read the rules of the competition before use: what they allow was not seen. Open licences on copies elsewhere "
         "were set by third parties.",
-        "No label: of near-identical frames one may have a mask and the other none. Empty mask: no plexus marked.",
-        "The organisers warn of identical and very similar frames. The second number is no time.",
-        "expected_images: 5,635 of train and 5,508 of test; one list counts 11,134. Test has no patients and no masks.",
+        "No class label. Of near-identical frames one may have a mask and the other none. Empty mask: no plexus "
+        "marked.",
+        "The organisers warn of identical and very similar frames. The second number of a name is no order in time.",
+        "images: 5,635 of train and 5,508 of test; one list counts 11,134. Test has no patients and no masks.",
     ),
     layout="public code",
     unverified=("That the test files run from 1.tif to 5508.tif. That image numbers are shuffled.",),

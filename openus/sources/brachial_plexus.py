@@ -30,11 +30,12 @@ CARD = Card(
         ),
     ),
     expected_images=226,
+    counted="clips",
     expected_patients=227,
     citation="""@article{regional_us_brachial_plexus, title={Automated Real Time Delineation of Supraclavicular Brachial
   Plexus in Neck Ultrasonography Videos: A Deep Learning Approach}}""",
     notes=(
-        "expected_images: clips, 226 by the tables (eSaote 196, Butterfly 15, Sonosite 15). The paper says 227 of "
+        "images: clips, 226 by the tables (eSaote 196, Butterfly 15, Sonosite 15). The paper says 227 of "
         "227 subjects, about 41,000 frames; the 227th may be data/demo, of an unknown machine: left out.",
         "Neighbouring frames are near copies. Six eSaote clips (neg) show no plexus. The side is in the eSaote table.",
         "Masks: one of the plexus a frame (JPEG, threshold at 100), of the needle with gaps: pair by the number.",

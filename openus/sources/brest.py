@@ -51,9 +51,9 @@ CARD = Card(
     notes=(
         "Label: column Classification of the xlsx (benign 154, malignant 98, normal 4). Spacing: Pixel_size, "
         "centimetres a pixel, turned into millimetres.",
-        "expected_images: 256; lists that say 252 count only pictures with a tumour mask.",
+        "images: 256; lists that say 252 count only pictures with a tumour mask.",
         "The natural external test of BUS-BRA classifiers: leave it out of pre-training whenever it is used so.",
-        "RGBA; in 31 pictures transparent corners lie over black and, in seven, over white strokes: compose on black.",
+        "RGBA; in 31 pictures transparent corners lie over black and, in seven, over white strokes: flatten on black.",
         "No published checksums (the xlsx of two public copies: 40,381 bytes, "
         "sha256 ac7c1d61c2d76fed7dcec57d6be6f04248c087c0ae700f5cf9c3f1aff76720fd).",
     ),

@@ -39,7 +39,7 @@ CARD = Card(
         "malignant frames: the label is the frame's. Normal frames have black masks; a mask may be wider than its "
         "picture.",
         "INFO.csv marks 37 frames with Doppler colour, 154 with marks such as calipers, 6 with two pictures in one.",
-        "expected_images: 419 normal, 174 benign, 90 malignant; lists that say 264 leave the normal frames out.",
+        "images: 419 normal, 174 benign, 90 malignant; lists that say 264 leave the normal frames out.",
     ),
     layout="published tables",
     unverified=(

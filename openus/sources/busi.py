@@ -39,7 +39,7 @@ CARD = Card(
   author={Al-Dhabyani, Walid and Gomaa, Mohammed and Khaled, Hussien and Fahmy, Aly},
   journal={Data in Brief}, volume={28}, pages={104863}, year={2020}, doi={10.1016/j.dib.2019.104863}}""",
     notes=(
-        "expected_images: 780 pictures in the archive (1,578 files with masks); one list counts masks too (1,560).",
+        "images: 780 pictures in the archive (1,578 files with masks); one list counts masks too (1,560).",
         "No patient ids: 203 pairs correlate above 0.97 (319 of 780 pictures), ten of them across classes; "
         "benign (433) and malignant (145) are equal pixel for pixel. A split by file name leaks.",
         "No licence at the source; mirrors disagree (CC0, CC-BY-4.0, other). Many pictures carry calipers and text.",

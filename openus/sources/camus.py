@@ -34,6 +34,7 @@ CARD = Card(
     ),
     files=(RemoteFile(name="CAMUS_public.zip", url=_ZIP, archive="zip"),),
     expected_images=1000,
+    counted="sequences",
     expected_patients=500,
     citation=r"""@article{leclerc2019camus, author={Leclerc, Sarah and Smistad, Erik and Pedrosa, Jo{\~a}o and
     {\O}stvik, Andreas and Cervenansky, Frederic and Espinosa, Florian and Espeland, Torvald and Berg, Erik Andreas Rye
@@ -41,7 +42,8 @@ CARD = Card(
     Large-Scale Dataset in 2D Echocardiography}, journal={IEEE Transactions on Medical Imaging}, volume={38},
     number={9}, pages={2198--2210}, year={2019}, doi={10.1109/TMI.2019.2900516}}""",
     notes=(
-        "expected_images: sequences (19,232 frames). Files of ED or ES alone repeat frames of them and are left out.",
+        "images: sequences (19,232 frames). Files of end-diastole (ED) or end-systole (ES) alone repeat frames of them "
+        "and are left out.",
         "The zip is made anew for each download, so no checksum holds: count 500 patients with 14 files each.",
         "The split (400, 50, 50 patients) stands in database_split/, which database_nifti downloaded alone lacks: do "
         "not cut by number.",

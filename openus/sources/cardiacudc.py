@@ -35,16 +35,18 @@ CARD = Card(
     ),
     files=tuple(RemoteFile(f"cardiacUDC_dataset.{part}", archive="zip") for part in _PARTS),
     expected_images=364,
+    counted="clips",
     citation="""@inproceedings{yang2023graphecho, author={Yang, Jiewen and Ding, Xinpeng and Zheng, Ziyang and Xu,
     Xiaowei and Li, Xiaomeng}, title={{GraphEcho}: Graph-Driven Unsupervised Domain Adaptation for Echocardiogram Video
     Segmentation}, booktitle={Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
     month={October}, year={2023}, pages={11878--11887}}""",
     notes=(
-        "expected_images: clips, as the author confirms; the paper's 992 count four views. Patients: not known.",
+        "images: clips, as the author confirms; the paper's 992 count four views. Patients: not known.",
         "Numbers begin again in each folder; label_all_frame repeats clips of others: a patient may have two ids.",
         "Label: only where normal hearts stand beside patients (Site_R_126, label_all_frame). EchoCP: same hospital.",
         "Screen grabs, turned upright here, with text at the top, perhaps personal: keep the crop on.",
-        "Masks: 1 LV, 2 LA, 3 RA, 4 RV (6 once); five frames a clip, in label_all_frame outlines, in Site_R_73 none.",
+        "Masks: 1 LV, 2 LA, 3 RA, 4 RV (6 once); on five frames a clip; in label_all_frame outlines; in Site_R_73 "
+        "none.",
     ),
     layout="public code",
     unverified=("How many clips of label_all_frame are repeated (about seven), and the total size.",),

@@ -31,8 +31,8 @@ CARD = Card(
             "original_kaggle_copy": "dasmehdixtr/ddti-thyroid-ultrasound-images",
         },
         steps=(
-            "The original site is said to be unreachable. Original form (XML and JPG a case): the Kaggle copy; needs a "
-            "Kaggle login.",
+            "The original site is said to be unreachable. Original form (XML and JPG a case): "
+            "kaggle.com/datasets/dasmehdixtr/ddti-thyroid-ultrasound-images; needs a login.",
             "Repacked form (637 pictures with masks): the Drive file, or unzip the Thyroid Dataset, then 'DDTI "
             "dataset/DDTI.zip'.",
         ),
@@ -48,12 +48,12 @@ CARD = Card(
   pages={188--193}, year={2015}, organization={SPIE}
 }""",
     notes=(
-        "expected_images: 480 pictures of 390 cases in the original form; the repacked form has 637, cut from them.",
+        "images: 480 pictures of 390 cases in the original form; the repacked form has 637, cut from them.",
         "Label: tirads of the case's XML (298 of 390 cases are graded). Repacked pictures have neither case nor label; "
         "their category.csv is not a diagnosis.",
         "One picture stands under five cases (150, 233, 323, 326, 349), another under two (353, 396).",
         "The repacked archive holds every picture three times; only 1_or_data/image is read.",
-        "The licence was not to be read at the original site.",
+        "The licence could not be read at the original site.",
     ),
     layout="real files",
     unverified=(

@@ -39,7 +39,7 @@ CARD = Card(
   doi={10.5281/zenodo.8265464}}""",
     notes=(
         "Probably no picture that FETAL_PLANES_DB and HC18 lack: same names, resized to 959x661 (the aspect may be "
-        "changed), so no byte is equal. The tables' one pixel size is taken for both axes all the same.",
+        "changed), so no byte is equal. The tables' one pixel size is used for both axes all the same.",
         "3,832 pictures by three places, 3,792 by another. Patients of the planes are FETAL_PLANES_DB's; study of the "
         "diverse part: HC18's training examination.",
         "The cavum is green in the planes' masks and yellow in the diverse part's.",

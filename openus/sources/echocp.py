@@ -36,13 +36,14 @@ CARD = Card(
     ),
     files=(*(RemoteFile(name, archive="zip") for name in _PARTS), RemoteFile("echoCP_diagnosis_label.xlsx")),
     expected_images=60,
+    counted="clips",
     expected_patients=30,
     citation="""@inproceedings{wang2021echocp, author={Wang, Tianchen and Li, Zhihe and Huang, Meiping and Zhuang, Jian
     and Bi, Shanshan and Zhang, Jiawei and Shi, Yiyu and Fei, Hongwen and Xu, Xiaowei}, title={{EchoCP}: An
     Echocardiography Dataset in Contrast Transthoracic Echocardiography for Patent Foramen Ovale Diagnosis},
     booktitle={MICCAI}, year={2021}, note={arXiv:2105.08267}}""",
     notes=(
-        "expected_images: clips, two a patient, of more than a thousand near-identical frames: sample in time.",
+        "images: clips, two a patient, of more than a thousand near-identical frames: sample in time.",
         "Label: the level of patent foramen ovale of echoCP_diagnosis_label.xlsx, 0 for none.",
         "Frames are turned upright here. Masks, on chosen frames: 1 LV, 2 LA, 3 RA, 4 RV. Text was not looked for.",
     ),

@@ -36,6 +36,7 @@ CARD = Card(
     ),
     files=(RemoteFile(name="EchoNet-Dynamic.zip", archive="zip"),),
     expected_images=10030,
+    counted="clips",
     expected_patients=10030,
     citation="""@article{ouyang2020echonet, author={Ouyang, David and He, Bryan and Ghorbani, Amirata and Yuan, Neal and
     Ebinger, Joseph and Langlotz, Curtis P. and Heidenreich, Paul A. and Harrington, Robert A. and Liang, David H. and
@@ -43,7 +44,7 @@ CARD = Card(
     journal={Nature}, volume={580}, pages={252--256}, year={2020}, doi={10.1038/s41586-020-2145-8}}""",
     notes=(
         "The agreement forbids copies and derived works for others: what is made of it stays with the registered user.",
-        "expected_images: clips (1,770,636 frames). EF, ESV and EDV of FileList.csv are numbers: no label. "
+        "images: clips (1,770,636 frames). EF, ESV and EDV of FileList.csv are numbers: no label. "
         "VolumeTracings.csv outlines the left ventricle in two frames a clip.",
         "Some clips are tinted as a whole; most show an orange probe mark and ticks. Six rows tell another size.",
     ),

@@ -32,11 +32,13 @@ CARD = Card(
         gated="application",
         steps=(
             "Open the page, register at the portal that it links (or redivis below), accept the agreement.",
-            "Download and unpack: Batch1/ to Batch4/ and MeasurementsList.csv. Without that it is another set.",
+            "Download and unpack: Batch1/ to Batch4/ and MeasurementsList.csv. Without that file it is another data "
+            "set.",
         ),
     ),
     files=(RemoteFile(name="EchoNet-LVH.zip", archive="zip"),),
     expected_images=12000,
+    counted="clips",
     citation="""@article{duffy2022echonetlvh, author={Duffy, Grant and Cheng, Paul P. and Yuan, Neal and He, Bryan and
     Kwan, Alan C. and Shun-Shin, Matthew J. and Alexander, Kevin M. and Ebinger, Joseph and Lungren, Matthew P. and
     Rader, Florian and Liang, David H. and Schnittger, Ingela and Ashley, Euan A. and Zou, James Y. and Patel, Jignesh
@@ -46,8 +48,8 @@ CARD = Card(
     notes=(
         "Terms as of EchoNet-Dynamic: no copies or derived works for others; what is made of it stays with the user.",
         "No patients are told apart. No label: the table holds lengths (IVSd, LVIDd, LVPWd and others, in cm).",
-        "The table's split (10,189 / 1,145 / 337 by a user's count) is not the paper's (echonet/lvh issue 13): "
-        "that is in hashed_index_old_split.csv, by the authors there.",
+        "The table's split (10,189 / 1,145 / 337 by a user's count) is not the paper's (echonet/lvh issue 13): the "
+        "paper's is hashed_index_old_split.csv, by the authors there.",
     ),
     layout="public code",
     unverified=(

@@ -32,13 +32,14 @@ CARD = Card(
         ),
     ),
     expected_images=7643,
+    counted="clips",
     citation="""@article{reddy2023echonetpeds, author={Reddy, Charitha and Lopez, Leo and Ouyang, David and Zou, James
     Y. and He, Bryan}, title={Video-Based Deep Learning for Automated Assessment of Left Ventricular Ejection Fraction
     in Pediatric Patients}, journal={Journal of the American Society of Echocardiography}, year={2023},
     doi={10.1016/j.echo.2023.01.015}}""",
     notes=(
         "The agreement forbids copies and derived works for others: what is made of it stays with the registered user.",
-        "expected_images: clips. The page says 7,643 and also 3,176 + 4,424; two users count 3,284 A4C and 4,526 PSAX.",
+        "images: clips. Counts differ: 7,643 and 7,600 on the page, 7,810 by two users.",
         "Folds go by patient, alike in both views; none is the test. EF, age and so on (FileList.csv) are no label.",
         "VolumeTracings.csv outlines the left ventricle. Frame rates of the files are not to be trusted.",
     ),

@@ -41,7 +41,7 @@ CARD = Card(
         "The page states no licence. One place says CC BY-NC 4.0 of the RyanCunningham part: no commercial use of it.",
         "No patients are told apart; RyanCunningham shows 8 volunteers. Keep each part on one side of a split.",
         "RyanCunningham's aponeurosis masks lie turned by 90 degrees counter-clockwise. Masks need a threshold.",
-        "expected_images: 309 of NeilCronin and 504 of RyanCunningham; the page's text says 812.",
+        "images: 309 of NeilCronin and 504 of RyanCunningham; the page's text says 812.",
     ),
     layout="public code",
     unverified=("Licence and volunteers of RyanCunningham.",),

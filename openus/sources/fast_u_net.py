@@ -57,7 +57,7 @@ CARD = Card(
   journal={Ultrasonic Imaging}, volume={44}, number={1}, year={2022}, doi={10.1177/01617346211069882}
 }""",
     notes=(
-        "expected_images: 412 AC + 999 HC of the lists; three pictures of test_data come on top (1,414).",
+        "images: 412 AC + 999 HC of the lists; three pictures of test_data come on top (1,414).",
         "The HC part is HC18's training set by name (999 of 999), perhaps resized. Study: HC18's examination number; "
         "56 of them stand in both lists.",
         "The repository has no licence; the HC part comes from HC18 (CC BY 4.0).",

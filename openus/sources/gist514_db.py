@@ -27,7 +27,7 @@ CARD = Card(
         url="https://drive.google.com/drive/folders/1TG9Bq-OaKkMXV2s42f_oZJdoTOfIAZLi",
         ids={"folder": "1TG9Bq-OaKkMXV2s42f_oZJdoTOfIAZLi", "code": "github.com/howardchina/query2"},
         steps=(
-            "Open the Drive folder and download all of it; a client must list more than 50 files a folder.",
+            "Open the Drive folder and download all of it; some tools stop at 50 files a folder: check for all 514.",
             "Unpack what the browser zipped: a folder usd514_jpeg_roi with images/ and annotations/ must come out.",
         ),
     ),
@@ -40,7 +40,7 @@ CARD = Card(
     notes=(
         "Label: the category of a picture's one annotation, lmym (leiomyoma, 251) or GIST (263).",
         "Split: fold-N, where val_anno_crop_split_N.json names the picture. The authors test on that val file.",
-        "No patients are released: each picture is its own group, and nobody can say that the folds are apart.",
+        "No patients are released: each picture is its own group, and folds may share patients.",
         "usd514_jpeg_raw holds the same pictures uncropped and is left out. Text inside a crop may remain.",
         "Pictures and masks of split 0 were in UltraSam's training.",
         "torch-em exchanges the two class counts; the OpenUS list counts 43,656, unexplained.",

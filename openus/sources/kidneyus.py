@@ -51,7 +51,7 @@ CARD = Card(
   journal={arXiv preprint arXiv:2206.06657}, year={2022}
 }""",
     notes=(
-        "expected_images: 534 files, of which 20 are copies of ten pictures under other numbers (intra-rater test) and "
+        "images: 534 files, of which 20 are copies of ten pictures under other numbers (intra-rater test) and "
         "are left out: 514 pictures of 501 patients. One list says 487: pictures with a kidney outline.",
         "Masks under labels/ have the names of the pictures; without the registered zip there is nothing to train on.",
         "No label; View is Longitudinal, Transverse or Other. The table's Physical Delta is not taken as spacing: its "

@@ -37,6 +37,7 @@ CARD = Card(
         ),
     ),
     expected_images=75,
+    counted="volumes",
     expected_patients=75,
     citation=r"""@article{jiang2024microsegnet, pages={102326}, year={2024},
   title={MicroSegNet: A deep learning approach for prostate segmentation on micro-ultrasound images},
@@ -44,7 +45,7 @@ CARD = Card(
     Liang, Muxuan and Benidir, Tarik and Grajo, Joseph R and Joseph, Jason P and Terry, Russell and others},
   journal={Computerized Medical Imaging and Graphics}}""",
     notes=(
-        "expected_images counts volumes (55 training, 20 test), one a patient; how many slices they hold is unknown.",
+        "images counts volumes (55 training, 20 test), one a patient; how many slices they hold is unknown.",
         "Slices lie upside down and are flipped top to bottom.",
         "MUP is UltraSam's second name for the same record. The code's MIT licence does not speak of the data.",
     ),

@@ -38,7 +38,7 @@ CARD = Card(
             "huggingface_copy": "norayao/MMOTU",
         },
         steps=(
-            "Open the Drive folder, download OTU_2d (and OTU_3d), unpack; the folder OTU_2d must lie under the root.",
+            "Open the Drive folder, download OTU_2d (and OTU_3d), unpack; OTU_2d/ goes into raw/mmotu-2d/.",
             "Leave the figshare, Zenodo and Kaggle copies: other layouts, perhaps fewer pictures.",
         ),
     ),

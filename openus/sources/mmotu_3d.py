@@ -25,7 +25,9 @@ CARD = Card(
         kind="gdrive",
         url="https://drive.google.com/drive/folders/1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1",
         ids={"folder": "1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1", "code": "cv516Buaa/MMOTU_DS2Net"},
-        steps=("Open the Drive folder of MMOTU, download OTU_3d (OTU_CEUS in the paper) and unpack it where needed.",),
+        steps=(
+            "Open the Drive folder of MMOTU, download OTU_3d (OTU_CEUS in the paper) and unpack it, if it is zipped.",
+        ),
     ),
     expected_images=170,
     citation=r"""@article{DBLP:journals/corr/abs-2207-06799, journal={CoRR}, volume={abs/2207.06799}, year={2022},

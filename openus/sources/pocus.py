@@ -39,6 +39,7 @@ CARD = Card(
         ),
     ),
     expected_images=167,
+    counted="files",
     expected_patients=110,
     citation=r"""@article{born2021accelerating,
   title={Accelerating Detection of Lung Pathologies with Explainable Ultrasound Image Analysis},
@@ -50,7 +51,7 @@ CARD = Card(
     notes=(
         "Licence per file: column License of data/dataset_metadata.csv, joined by file stem, case-sensitive. A file "
         "without a row has no known terms. Only 55 of 167 files (CC BY) may be used commercially.",
-        "expected_images: 167 files (135 clips, 32 stills) in the state of February 2022; the paper counts more.",
+        "images: 167 files (135 clips, 32 stills) in the state of February 2022; the paper counts more.",
         "Patient: groups of the column 'Patient ID / Name' and the Northumbria sets in the file names: 84 groups of "
         "110 published ids. That one Northumbria set is one patient is said by the file names only.",
         "Some patients bear two labels (pid 7, 37, Northumbria sets).",

@@ -35,7 +35,7 @@ CARD = Card(
         },
         steps=(
             "Run `gdown 1C3NgTmC8gBNG8mL632Oz2i1j156zhSXk` and `gdown 1r3UNudTpPJyO1kJdVfQqPsBDduAWp2iS`, or follow "
-            "the two Drive links in the README of the repository (of 2024; ids change) and accept the scan notice.",
+            "the two Drive links in the README of the repository (of 2024: other ids) and press 'Download anyway'.",
             "Unpack both: 'Final dataset for object detection' and 'SegmentationDataset'.",
         ),
     ),
@@ -67,7 +67,7 @@ CARD = Card(
     Amir}}""",
     notes=(
         "No licence is declared, in the repository or in the archives: do not pass the pictures on.",
-        "expected_images: 10,223 for segmentation and 2,245 for detection, of the same 25 pigs; whether frames stand "
+        "images: 10,223 for segmentation and 2,245 for detection, of the same 25 pigs; whether frames stand "
         "in both parts is unknown. Names do not tell the pig, and the split is not proved to be by pig.",
         "Frames of one recording are near copies. One picture shows about 25 x 8 mm, too rough for a spacing.",
         "Masks are RGB in the PASCAL-VOC palette, 10 classes: map by colour, never by number.",

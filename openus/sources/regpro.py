@@ -28,12 +28,13 @@ CARD = Card(
     ),
     files=(RemoteFile(name="train.zip", archive="zip"), RemoteFile(name="val.zip", archive="zip")),
     expected_images=73,
+    counted="volumes",
     expected_patients=73,
     citation=r"""@misc{muregpro2023, title={MR to Ultrasound Registration for Prostate Challenge - Dataset},
   author={{mu-RegPro challenge organisers, University College London}}, publisher={Zenodo},
   url={https://zenodo.org/records/8004388}, note={all versions: https://doi.org/10.5281/zenodo.7870104}}""",
     notes=(
-        "expected_images counts volumes (65 training, 8 validation), one a patient, resampled to 0.8 mm: no speckle is "
+        "images counts volumes (65 training, 8 validation), one a patient, resampled to 0.8 mm: no speckle is "
         "left at its native resolution, and no sector.",
         "Sagittal slices are taken, turned by 180 degrees, so that the probe lies above.",
         "Research only; the policy asks to refrain from other use or distribution where unsure.",

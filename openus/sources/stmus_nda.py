@@ -42,8 +42,7 @@ CARD = Card(
     neuromuscular disease assessment}, journal={Computers in Biology and Medicine}, volume={135}, pages={104623},
   year={2021}, publisher={Elsevier}, doi={10.1016/j.compbiomed.2021.104623}}""",
     notes=(
-        "expected_images: the paper's. Others took 4,355 from BB, GM and TA, the folders read here. No patient ids are "
-        "known.",
+        "images: the paper's. Others took 4,355 from BB, GM and TA, the folders read here. No patient ids are known.",
         "Segmentation_models/ repeats the pictures, scaled, as train, val and test: left out, and with it the split.",
     ),
     layout="public code",

@@ -29,6 +29,7 @@ CARD = Card(
     files=(
         RemoteFile(
             name="Thyroid Dataset.zip",
+            url="https://drive.google.com/uc?id=1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F",
             sha256="0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60",
             archive="zip",
         ),
@@ -39,7 +40,7 @@ CARD = Card(
   author={Gong, Haifan and Chen, Jiaxin and Chen, Guanqi and Li, Haofeng and Li, Guanbin and Chen, Fei}}""",
     notes=(
         "Slices of 16 sweeps stand in order, and where one sweep ends is not marked: whether the split parts them is "
-        "unknown. Neighbours are near copies, of which duplicate search leaves few.",
+        "unknown. Neighbours are near copies, so few remain after deduplication.",
         "No licence is stated; the source of the pictures, probably Open-CAS, asks for a citation of its own.",
         "Only slices whose gland covers more than 0.06 of the picture were kept. The archive's name was not seen.",
     ),

@@ -35,6 +35,7 @@ CARD = Card(
     files=(
         RemoteFile(
             name="Thyroid Dataset.zip",
+            url="https://drive.google.com/uc?id=1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F",
             sha256="0ba1770076dab01b1f8fd661a227d80982168bc433de61c80fd266427b20cf60",
             archive="zip",
         ),

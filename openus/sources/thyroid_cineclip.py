@@ -36,9 +36,9 @@ CARD = Card(
   url={https://stanfordaimi.azurewebsites.net/datasets/a72f2b02-7b53-4c5d-963c-d7253220bfd5}}""",
     notes=(
         "17,412 frames; how many clips and patients is unknown. A clip is a nodule, and two may be of one patient, so "
-        "no patient is told: do not split it by clip and call it by patient.",
+        "no patient is told: a split by clip is not one by patient.",
         "Label: histopath_diagnosis, 0 or 1 (1 malignant by use); metadata.csv has ti-rads_level and the side too.",
-        "The terms were not to be read; passing on is taken for forbidden.",
+        "The terms could not be read; passing on is taken for forbidden.",
     ),
     layout="public code",
     unverified=(

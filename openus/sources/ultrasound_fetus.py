@@ -42,7 +42,7 @@ CARD = Card(
   publisher={Mendeley Data}, version={V1}, doi={10.17632/yrzzw9m6kk.1}}""",
     notes=(
         "malignant is HC18's training set (999), benign and normal both its test set (335): no labels; splits leak.",
-        "The licence is the re-uploader's; HC18 asks for credit to its authors. FetusDataset.csv is another matter.",
+        "The licence is the re-uploader's; HC18 asks for credit to its authors. FetusDataset.csv is unrelated.",
     ),
     layout="public code",
     unverified=("That the Kaggle copy equals version 1: same class counts and names.",),

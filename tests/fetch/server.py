@@ -57,6 +57,7 @@ class Server:
 
         class _Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer on a kept connection waits 40 ms
 
             def _any(self) -> None:
                 outer._answer(self)
@@ -66,7 +67,11 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        class _Quiet(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                pass  # clients that leave early are what is tested
+
+        self._httpd = _Quiet(("127.0.0.1", 0), _Handler)
         self._httpd.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._httpd.server_address[1]}"
 

@@ -1,0 +1,36 @@
+"""Girder (CAMUS): the zip of a collection, made while it is sent (girder/api/v1/collection.py, utility/ziputil.py).
+
+It has no length, no ranges and other bytes each time: its own directory and our contents tell whether it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote
+
+from openus.data import Access, RemoteFile
+from openus.errors import FetchError
+from openus.fetch.client import Client
+
+
+def resolve(access: Access, client: Client) -> list[RemoteFile]:
+    """The zip of the collection `ids["collection"]` at the API `ids["girder_api"]`, which tells nothing of it before.
+
+    An API key in GIRDER_API_KEY (as girder-client reads it) becomes a token. Raises FetchError for a collection that is
+    not public or not there, and for a key that the server does not take.
+    """
+    api, collection = access.ids["girder_api"].rstrip("/"), access.ids["collection"]
+    key = os.environ.get("GIRDER_API_KEY", "").strip()
+    if key:
+        client.bind_query(f"{api}/api_key/token", f"key={quote(key)}")
+        told = client.json(f"{api}/api_key/token", body={})
+        match told:
+            case {"authToken": {"token": str(token)}}:
+                client.bind(api, {"Girder-Token": token})
+            case _:
+                raise FetchError(f"{api} took no token for the key in GIRDER_API_KEY.", "Make a new key at the site.")
+    about = client.json(f"{api}/collection/{collection}")
+    if not isinstance(about, dict) or about.get("_id") != collection:
+        raise FetchError(f"{api} gave no collection {collection}.", f"Look at {access.url} in a browser.")
+    name = str(about.get("name") or collection)
+    return [RemoteFile(f"{name}.zip", f"{api}/collection/{collection}/download", archive="zip")]
