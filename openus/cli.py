@@ -146,6 +146,7 @@ def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) ->
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at once.")
 @click.option("--from", "origin", type=PATH, help="Adopt what you fetched by hand: an archive, or a folder.")
 @click.option("--accept-licence", is_flag=True, help="You read the terms that are not open, and accept them.")
+@click.option("--mirror", is_flag=True, help="Take the copy on Hugging Face that the card names.")
 @click.option("--keep-archives", is_flag=True, help="Keep archives beside what came out of them.")
 @AS_JSON
 def fetch(
@@ -156,6 +157,7 @@ def fetch(
     jobs: int,
     origin: Path | None,
     accept_licence: bool,
+    mirror: bool,
     keep_archives: bool,
     as_json: bool,
 ) -> None:
@@ -169,9 +171,11 @@ def fetch(
     from openus.fetch import source as site
     from openus.fetch.client import Client
 
-    if (bool(slugs) + everything + only_open) != 1 or (origin is not None and len(slugs) != 1):
+    alone = origin is None or (len(slugs) == 1 and not mirror)
+    if (bool(slugs) + everything + only_open) != 1 or not alone or (mirror and not slugs):
         raise UsageError(
-            "It is not clear what to fetch.", "Name slugs, or --all, or --open; with --from exactly one slug."
+            "It is not clear what to fetch.",
+            "Name slugs, or --all, or --open; with --from exactly one slug, with --mirror at least one.",
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [sources.load(slug) for slug in dict.fromkeys(slugs or sources.slugs())]
@@ -187,6 +191,7 @@ def fetch(
         if origin is not None:
             done(site.adopt(chosen[0], root, origin, client, accepted=accept_licence, keep=keep_archives))
         elif slugs:
+            chosen = [site.elsewhere(one, mirror) for one in chosen]
             for one in chosen:
                 site.check_terms(one.card, accept_licence)
         else:

@@ -199,17 +199,20 @@ class Client:
     def json(self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> Any:
         """The JSON that `url` gives (POST where there is a `body`). Raises FetchError, also for a page in its stead."""
         accept = {"Accept": "application/json", **(headers or {})}
-        text = self.text(url, headers=accept, body=body)
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            what = page_title(text.encode()) or "no JSON"
-            raise FetchError(f"{told(url)} gave {what} where a listing is due.", _BY_HAND, renewable=True) from error
+        return _parsed(url, self.text(url, headers=accept, body=body))
+
+    def json_page(self, url: str) -> tuple[Any, str | None]:
+        """The JSON of one page of a listing, and where its Link header says that the next is (RFC 8288)."""
+        text, headers = self._read(url, {"Accept": "application/json"}, None)
+        following = re.search(r'<([^>]+)>\s*;[^,<]*rel="?next', headers.get("link", ""))
+        return _parsed(url, text), _joined(url, following[1]) if following else None
 
     def text(self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> str:
         """The text that `url` gives, of at most 64 MiB. Raises FetchError."""
+        return self._read(url, headers, body)[0]
 
-        def attempt() -> str:
+    def _read(self, url: str, headers: Mapping[str, str] | None, body: Any) -> tuple[str, Mapping[str, str]]:
+        def attempt() -> tuple[str, Mapping[str, str]]:
             with self.open(url, headers=headers, body=body) as answer:
                 self.expect(answer, url)
                 data = bytearray()
@@ -217,7 +220,7 @@ class Client:
                     data += chunk
                     if len(data) > MOST_TEXT:
                         raise FetchError(f"{told(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
-                return bytes(data).decode("utf-8", "replace")
+                return bytes(data).decode("utf-8", "replace"), answer.headers
 
         return self.patiently(told(url), attempt)
 
@@ -358,6 +361,14 @@ class Client:
             yield response
         finally:
             response.close()
+
+
+def _parsed(url: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        what = page_title(text.encode()) or "no JSON"
+        raise FetchError(f"{told(url)} gave {what} where a listing is due.", _BY_HAND, renewable=True) from error
 
 
 def _joined(here: str, place: str) -> str:

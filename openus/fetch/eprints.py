@@ -31,7 +31,7 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
             case {"pos": int(position), "files": list(rows), "security": "public"}:
                 if not _is_preview(document):
                     files += [_file(row, f"{site}/{number}/{position}", look) for row in rows]
-            case {"security": str()}:
+            case {"security": str(kept)} if kept != "public":
                 closed += 1
             case _:
                 raise FetchError(f"{site} lists a document of {number} without position or files.", look)

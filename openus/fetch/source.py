@@ -45,6 +45,8 @@ RESOLVERS: Mapping[str, str] = {
     "github": "github",
     "girder": "girder",
     "eprints": "eprints",
+    "huggingface": "huggingface",
+    "azure": "azure",
 }
 """Kind of access -> the module that lists its files. What the others give stands on the card, or needs a person."""
 
@@ -86,6 +88,23 @@ def check_terms(card: Card, accepted: bool) -> None:
         f"{allowed[licence.derivatives]}.",
         f"Read its terms (openus info {card.slug}; {card.access.url}) and say --accept-licence.",
     )
+
+
+def elsewhere(source: Source, mirror: bool) -> Source:
+    """The source at another place than its card's: its copy on Hugging Face, or the AIMI container of a person's link.
+
+    Raises UsageError where a `mirror` is asked for and the card names none.
+    """
+    access = source.card.access
+    if mirror:
+        if "huggingface" not in access.ids:
+            raise UsageError(f"The card of {source.card.slug} names no copy on Hugging Face.", "Leave --mirror out.")
+        copy = replace(access, kind="huggingface", url=f"https://huggingface.co/datasets/{access.ids['huggingface']}")
+        return replace(source, card=replace(source.card, access=copy, files=()))
+    at_aimi = any("stanfordaimi" in address for address in (access.url, *access.ids.values()))
+    if at_aimi and os.environ.get("OPENUS_AIMI_SAS_URL"):
+        return replace(source, card=replace(source.card, access=replace(access, kind="azure")))
+    return source
 
 
 def by_hand(card: Card) -> str | None:

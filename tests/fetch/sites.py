@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
+from xml.sax.saxutils import escape
 
 from server import Reply, Request, Server, ranged
 
@@ -109,14 +113,15 @@ def figshare(server: Server, card: Card, files: Files) -> dict[str, str]:
 def mendeley(server: Server, card: Card, files: Files) -> dict[str, str]:
     dataset, version = card.access.ids["dataset"], card.access.ids["version"]
     base, site = f"/md/public-api/datasets/{dataset}", "https://data.mendeley.com"
-    one = card.access.ids.get("file")
+    one, places = card.access.ids.get("file"), f"{site}/public-files/datasets/{dataset}/files"
     rows = [
         {
-            "filename": name, "id": one or f"{dataset}-{n}", "folder_id": "root", "size": len(data), "status": "COMPLETED",
+            "filename": name, "id": one or f"{dataset}-{n}", "folder_id": "root",
+            "size": len(data), "status": "COMPLETED",
             "content_details": {
                 "id": one or f"{dataset}-{n}", "sha256_hash": hashlib.sha256(data).hexdigest(), "size": len(data),
                 "content_type": "application/zip",
-                "download_url": f"{site}/public-files/datasets/{dataset}/files/{one or f'{dataset}-{n}'}/file_downloaded",
+                "download_url": f"{places}/{one or f'{dataset}-{n}'}/file_downloaded",
             },
         }
         for n, (name, data) in enumerate(sorted(files.items()))
@@ -281,6 +286,61 @@ def eprints(server: Server, card: Card, files: Files) -> dict[str, str]:
     return {site: f"{server.url}/ep"}
 
 
+def huggingface(server: Server, card: Card, files: Files) -> dict[str, str]:
+    repo, sha, site = card.access.ids["huggingface"], "5" * 40, "https://huggingface.co"
+    rows: list[dict[str, Any]] = [{"type": "directory", "oid": "d" * 40, "size": 0, "path": "data"}]
+    rows.append({"type": "file", "oid": blob(b"*"), "size": 1, "path": ".gitattributes"})
+    for name, data in sorted(files.items()):
+        row: dict[str, Any] = {"type": "file", "oid": blob(data), "size": len(data), "path": name}
+        if len(data) > 1000:
+            row["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+        rows.append(row)
+    server.route(f"/hf/api/datasets/{repo}/revision/main", _json({"id": repo, "sha": sha, "private": False}))
+
+    def tree(request: Request) -> Reply:
+        at = int(request.query.get("cursor", 0))
+        more = at + 2 < len(rows)
+        link = f'<{site}/api/datasets/{repo}/tree/{sha}?recursive=1&cursor={at + 2}>; rel="next"'
+        return replace(_json(rows[at : at + 2]), headers={"Link": link} if more else {})
+
+    server.route(f"/hf/api/datasets/{repo}/tree/{sha}", tree)
+    for name, data in files.items():
+        place = f"https://cas-bridge.xethub.hf.co/x/{quote(name)}?X-Amz-Signature=s1gned"
+        server.route(f"/hf/datasets/{repo}/resolve/{sha}/{re.escape(name)}", Reply(302, b"", {"Location": place}))
+        server.file(f"/xet/x/{name}", data)
+    return {site: f"{server.url}/hf", "https://cas-bridge.xethub.hf.co": f"{server.url}/xet"}
+
+
+def azure(server: Server, card: Card, files: Files) -> dict[str, str]:
+    names = sorted(files)
+
+    def container(request: Request) -> Reply:
+        if request.query.get("sig") != "s1gned":
+            return Reply(403, b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code></Error>")
+        at = int(request.query.get("marker", 0))
+        blobs = "".join(
+            f"<Blob><Name>{escape(name)}</Name><Properties><Content-Length>{len(files[name])}</Content-Length><Content-MD5>"
+            f"{base64.b64encode(hashlib.md5(files[name]).digest()).decode()}</Content-MD5></Properties></Blob>"
+            for name in names[at : at + 1]
+        )
+        following = str(at + 1) if at + 1 < len(names) else ""
+        page = (
+            '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="c"><Blobs>'
+            f"{blobs}</Blobs><NextMarker>{following}</NextMarker></EnumerationResults>"
+        )
+        return Reply(200, b"\xef\xbb\xbf" + page.encode(), {"Content-Type": "application/xml"})
+
+    server.route("/az/c", container)
+    for name, data in files.items():
+        server.route(
+            re.escape(f"/az/c/{name}"),
+            lambda request, data=data: (
+                ranged(request, data) if request.query.get("sig") == "s1gned" else Reply(403, b"<Error>")
+            ),
+        )
+    return {"https://aimi.blob.core.windows.net": f"{server.url}/az"}
+
+
 def http(server: Server, card: Card, files: Files) -> dict[str, str]:
     mirrors = {}
     for file in card.files:
@@ -294,7 +354,7 @@ def http(server: Server, card: Card, files: Files) -> dict[str, str]:
 _SITES = {
     "zenodo": zenodo, "figshare": figshare, "mendeley": mendeley, "kaggle-dataset": kaggle,
     "kaggle-competition": kaggle, "gdrive": gdrive, "github": github, "girder": girder, "eprints": eprints,
-    "http": http, "tcia": http, "frdr": http, "form": http,
+    "huggingface": huggingface, "azure": azure, "http": http, "tcia": http, "frdr": http, "form": http,
 }  # fmt: skip
 
 

@@ -299,6 +299,50 @@ def test_an_archive_a_folder_of_parts_and_an_unpacked_folder_end_alike(
     assert "lock file pins what came" in ran.stdout
 
 
+def test_a_copy_on_hugging_face(
+    server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "t0ken")
+    copy = fetching.elsewhere(sources.load("blues"), mirror=True)
+    monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(sites.serve(server, copy.card, published("blues"))))
+    ran = fetch("blues", "--mirror", "--accept-licence", "--root", tmp_path / "raw")
+    assert ran.exit_code == 0, ran.stderr
+    assert ids("blues", tmp_path / "raw") == declared("blues")
+    lock = (tmp_path / "raw/blues/fetch.lock.json").read_text()
+    assert '"kind": "huggingface"' in lock and "t0ken" not in lock and "s1gned" not in lock
+    assert {one["verified"] for one in json.loads(lock)["files"]} <= {"sha256", "git"}
+    for request in server.asked:
+        assert request.headers.get("authorization") == (None if request.path.startswith("/xet") else "Bearer t0ken")
+    assert fetch("hc18", "--mirror").exit_code == 2
+
+
+def test_a_link_to_stanfords_container(
+    server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = "https://aimi.blob.core.windows.net/c?sv=2019-02-02&sr=c&sig=s1gned&se={}&sp=rl"
+    monkeypatch.setenv("OPENUS_AIMI_SAS_URL", link.format("2099-01-01T00:00:00Z"))
+    there = fetching.elsewhere(sources.load("echonet-dynamic"), mirror=False)
+    assert there.card.access.kind == "azure"
+    monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(sites.serve(server, there.card, published("echonet-dynamic"))))
+    args = ("echonet-dynamic", "--root", tmp_path / "raw", "--accept-licence")
+    ran = fetch(*args)
+    assert ran.exit_code == 0, ran.stderr
+    assert ids("echonet-dynamic", tmp_path / "raw") == declared("echonet-dynamic")
+    lock = (tmp_path / "raw/echonet-dynamic/fetch.lock.json").read_text()
+    assert "s1gned" not in lock + ran.stdout + ran.stderr and '"verified": "md5"' in lock
+    shutil.rmtree(tmp_path / "raw")
+    for wrong, said in (
+        (link.format("2020-01-01T00:00:00Z"), "has expired on 2020"),
+        (link.format("2099-01-01T00:00:00Z").replace("s1gned", "0ther"), "AuthenticationFailed"),
+        ("nonsense", "no link to a container"),
+    ):
+        monkeypatch.setenv("OPENUS_AIMI_SAS_URL", wrong)
+        ran = fetch(*args)
+        assert ran.exit_code in (1, 2) and said in ran.stderr and "0ther" not in ran.stderr
+    monkeypatch.delenv("OPENUS_AIMI_SAS_URL")
+    assert "By hand" in fetch(*args).stderr
+
+
 def test_what_is_not_the_source_is_not_adopted(tmp_path: Path, published: Callable[[str], sites.Files]) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/holiday.jpg").write_bytes(b"\xff\xd8\xff")
