@@ -57,7 +57,9 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
             raise FetchError(f"Kaggle tells no version of {owner}/{slug}.", f"Look at {page} in a browser.")
         version = access.ids.get("kaggle_version", str(newest))
         if not version.isdecimal() or not 1 <= int(version) <= newest:
-            raise FetchError(f"Kaggle has no version {version} of {owner}/{slug}: its newest is {newest}.", page)
+            raise FetchError(
+                f"Kaggle has no version {version} of {owner}/{slug}: its newest is {newest}.", f"Look at {page}."
+            )
         start += f"?datasetVersionNumber={version}"
     with _advice(page, place):
         return [_begun(client, RemoteFile(f"{slug}.zip", start, archive="zip"))]
@@ -123,14 +125,15 @@ def credentials() -> tuple[Mapping[str, str], str | None]:
     KAGGLE_KEY, kaggle.json in KAGGLE_CONFIG_DIR, else in ~/.kaggle, else in ~/.config/kaggle. What its OAuth login
     keeps in credentials.json lasts for hours and is not read. Raises UsageError for a file that cannot be read.
     """
-    home, token = Path.home() / ".kaggle", os.environ.get("KAGGLE_API_TOKEN", "").strip()
+    home, token, place = Path.home() / ".kaggle", os.environ.get("KAGGLE_API_TOKEN", "").strip(), "KAGGLE_API_TOKEN"
     with contextlib.suppress(OSError):  # a token may be too long for a name
         if token and Path(token).is_file():
             token = _kept(Path(token))
-    found = [("KAGGLE_API_TOKEN", token), *((str(home / n), "") for n in ("access_token", "access_token.txt"))]
-    for place, value in found:
-        if token := value or ("" if place == "KAGGLE_API_TOKEN" else _kept(Path(place))):
-            return {"Authorization": f"Bearer {token}"}, place
+    for name in ("access_token", "access_token.txt"):
+        if not token:
+            token, place = _kept(home / name), str(home / name)
+    if token:
+        return {"Authorization": f"Bearer {token}"}, place
     user, key, place = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY"), "KAGGLE_USERNAME and KAGGLE_KEY"
     if not (user and key):
         above = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"

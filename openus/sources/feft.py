@@ -25,10 +25,8 @@ CARD = Card(
         "21215492?file=37624184",
         ids={"article": "21215492", "file": "37624184"},
         steps=(
-            "Open the page and read its licence, which was not seen; https://api.figshare.com/v2/articles/21215492 "
-            "also names it, with the file's name, size and MD5.",
-            "Press Download (https://ndownloader.figshare.com/files/37624184) and unpack: "
-            "'Fetal Echocardiography First Trimester' with train/, valid/ and test/.",
+            "Open the page and read its licence, which was not seen.",
+            "Press Download and unpack: 'Fetal Echocardiography First Trimester' with train/, valid/ and test/.",
         ),
     ),
     citation="""@misc{feft_figshare_21215492, publisher={figshare}, note={figshare article 21215492},
@@ -41,8 +39,7 @@ CARD = Card(
     ),
     layout="public code",
     unverified=(
-        "The 1,379 pictures of the test part; the clinic: one place. Authors and year were not seen.",
-        "That file 37624184 is an archive with this tree.",
+        "The test part's count; the clinic; that file 37624184 is an archive with this tree. Authors: not seen.",
     ),
 )
 
