@@ -259,8 +259,12 @@ def fetched_text(one: Fetched | Missed) -> str:
     from openus.fetch.source import Missed
 
     if isinstance(one, Missed):
-        return f"openus: {one.slug}: {one.error}"
-    lines = [f"{one.slug}: {one.files} files, {one.size_bytes:,} bytes received; {one.images} items in {one.folder}."]
+        text = str(one.error)
+        return f"openus: {text}" if text.startswith(f"{one.slug}: ") else f"openus: {one.slug}: {text}"
+    lines = [
+        f"{one.slug}: {one.files} file{'s'[: one.files != 1]}, {one.size_bytes:,} bytes received; {one.images} items "
+        f"in {one.folder}."
+    ]
     if one.pinned:
         lines.append(
             f"  Nobody has published a checksum of {', '.join(one.pinned[:3])}{' …' if len(one.pinned) > 3 else ''}: "

@@ -69,7 +69,9 @@ def _parts(link: str, new: str) -> tuple[str, str, str]:
     except ValueError:
         query = {}
     if "sig" not in query or not re.fullmatch(r"[!-~]+", link) or parts.scheme != "https" or not parts.hostname:
-        raise FetchError(f"What {VARIABLE} holds is no signed link: https://…/container?…&sig=….", new)
+        raise FetchError(
+            f"{VARIABLE} holds no link to a container (https://….blob.core.windows.net/NAME?sv=…&sig=…).", new
+        )
     container, _, blob = parts.path.strip("/").partition("/")
     if not container:
         raise FetchError(f"The link in {VARIABLE} names no container.", new)
@@ -77,13 +79,13 @@ def _parts(link: str, new: str) -> tuple[str, str, str]:
     with contextlib.suppress(ValueError):  # else the site will tell
         dies = datetime.fromisoformat(end)
         if (dies if dies.tzinfo else dies.replace(tzinfo=UTC)) <= datetime.now(UTC):
-            raise FetchError(f"The link in {VARIABLE} died on {end}.", new)
+            raise FetchError(f"The link in {VARIABLE} has expired on {end}.", new)
     return f"{place}/{container}", blob, parts.query
 
 
 def _page(client: Client, url: str, new: str) -> ElementTree.Element:
     try:
-        text = client.text(url).lstrip("\ufeff")
+        text = client.text(url)  # may begin with a byte order mark
     except FetchError as error:
         if re.search(r" answers 40[1349]\b", error.message):
             hint = f"The link may have died, or allow no listing (it needs sp=rl). {new}"

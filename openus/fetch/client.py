@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import json
+import logging
 import os
 import random
 import re
@@ -27,6 +28,8 @@ from openus import __version__
 from openus.errors import FetchError, UsageError
 
 T = TypeVar("T")
+
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log whole addresses, signatures and all
 
 USER_AGENT = f"openus/{__version__} (+https://pypi.org/project/openus)"
 """Own, because sites turn default ones away."""
@@ -201,18 +204,10 @@ class Client:
         accept = {"Accept": "application/json", **(headers or {})}
         return _parsed(url, self.text(url, headers=accept, body=body))
 
-    def json_page(self, url: str) -> tuple[Any, str | None]:
-        """The JSON of one page of a listing, and where its Link header says that the next is (RFC 8288)."""
-        text, headers = self._read(url, {"Accept": "application/json"}, None)
-        following = re.search(r'<([^>]+)>\s*;[^,<]*rel="?next', headers.get("link", ""))
-        return _parsed(url, text), _joined(url, following[1]) if following else None
-
     def text(self, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> str:
         """The text that `url` gives, of at most 64 MiB. Raises FetchError."""
-        return self._read(url, headers, body)[0]
 
-    def _read(self, url: str, headers: Mapping[str, str] | None, body: Any) -> tuple[str, Mapping[str, str]]:
-        def attempt() -> tuple[str, Mapping[str, str]]:
+        def attempt() -> str:
             with self.open(url, headers=headers, body=body) as answer:
                 self.expect(answer, url)
                 data = bytearray()
@@ -220,7 +215,7 @@ class Client:
                     data += chunk
                     if len(data) > MOST_TEXT:
                         raise FetchError(f"{told(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
-                return bytes(data).decode("utf-8", "replace"), answer.headers
+                return bytes(data).decode("utf-8", "replace")
 
         return self.patiently(told(url), attempt)
 

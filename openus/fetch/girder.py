@@ -1,4 +1,6 @@
-"""Girder (CAMUS): the zip of a collection, made while it is sent (girder/api/v1/collection.py, utility/ziputil.py).
+"""Girder (CAMUS): the zip of a collection, made while it is sent.
+
+Facts: girder/girder, `api/v1/collection.py`, `api/v1/api_key.py`, `utility/ziputil.py`.
 
 It has no length, no ranges and other bytes each time: its own directory and our contents tell whether it is whole.
 """
@@ -23,7 +25,12 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
     key = os.environ.get("GIRDER_API_KEY", "").strip()
     if key:
         client.bind_query(f"{api}/api_key/token", f"key={quote(key)}")
-        told = client.json(f"{api}/api_key/token", body={})
+        try:
+            told = client.json(f"{api}/api_key/token", body={})
+        except FetchError as error:
+            if not error.renewable:  # no answer, or it is busy: that is not the key's fault
+                raise
+            raise FetchError(error.message, "Make a new key at the site for GIRDER_API_KEY, or unset it.") from error
         match told:
             case {"authToken": {"token": str(token)}}:
                 client.bind(api, {"Girder-Token": token})
@@ -32,5 +39,6 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
     about = client.json(f"{api}/collection/{collection}")
     if not isinstance(about, dict) or about.get("_id") != collection:
         raise FetchError(f"{api} gave no collection {collection}.", f"Look at {access.url} in a browser.")
-    name = str(about.get("name") or collection)
+    name = about.get("name")
+    name = name if isinstance(name, str) and name else collection
     return [RemoteFile(f"{name}.zip", f"{api}/collection/{collection}/download", archive="zip")]

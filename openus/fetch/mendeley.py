@@ -1,12 +1,13 @@
 """Mendeley Data: the anonymous web API of its own pages (undocumented; shapes from programs of 2024 to 2026).
 
 A listing tells size and SHA-256 of each file. The zip of a whole data set is built on demand and has no checksum, so
-files are taken one by one.
+files are taken one by one. Addresses do not die (theirs end in 2126); each leads to S3.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError
@@ -22,7 +23,8 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
 
     `ids["file"]`, where it stands, leaves only the file of that id.
 
-    Raises FetchError for a data set or version that is not there, a file that is not ready, and a listing that is none.
+    Raises FetchError for a data set or version that is not there, another version than the one asked for, a file that
+    is not ready, and a listing that is none.
     """
     dataset, version, wanted = access.ids["dataset"], access.ids["version"], access.ids.get("file")
     base = f"{SITE}/public-api/datasets/{dataset}"
@@ -30,10 +32,12 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
     what = f"Mendeley's data set {dataset}, version {version}"
     if not isinstance(about, dict):
         raise FetchError(f"{what}: the site gave no data set.", f"Look at {access.url} in a browser.")
+    if about.get("version") is not None and str(about["version"]) != version:  # a snapshot need not tell it
+        raise FetchError(f"{what}: the site gave version {about['version']}.", f"Look at {access.url} in a browser.")
     folders = _folders(_list(client.json(f"{base}/folders/{version}"), what, access), what, access)
     files = []
     for folder, path in {"root": "", **folders}.items():
-        for row in _rows(client, f"{base}/files?folder_id={folder}&version={version}", what, access):
+        for row in _rows(client, f"{base}/files?folder_id={quote(folder, safe='')}&version={version}", what, access):
             files.append((row, path))
     taken = [_file(row, path, what, access) for row, path in files if wanted in (None, row.get("id"))]
     if not taken:
@@ -43,26 +47,35 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
 
 
 def _rows(client: Client, url: str, what: str, access: Access) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+    """All pages. The site's own limit is unknown: a page of a round length may be one that it cut."""
+    rows: dict[str, dict[str, Any]] = {}
     while True:
         page = _list(client.json(f"{url}&$start={len(rows)}&$limit={PAGE}"), what, access)
-        rows += page
-        if len(page) < PAGE:
-            return rows
+        fresh = {key: row for row in page if (key := str(row.get("id") or row)) not in rows}
+        rows |= fresh
+        if not fresh or len(page) % 5:
+            return list(rows.values())
 
 
 def _folders(rows: list[dict[str, Any]], what: str, access: Access) -> dict[str, str]:
     """Id -> path with a slash at its end. The list is flat, each row names its parent; a circle is an error."""
-    parents = {str(row.get("id")): (str(row.get("name")), row.get("parent_id")) for row in rows}
+    look = f"Look at {access.url} in a browser."
+    parents: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        match row:
+            case {"id": str(one), "name": str(name)}:
+                parents[one] = name, str(row.get("parent_id"))
+            case _:
+                raise FetchError(f"{what} lists a folder without id or name.", look)
     paths = {}
     for one in parents:
         path, here, seen = "", one, set()
         while here in parents:
             if here in seen:
-                raise FetchError(f"{what}: its folders lie within each other.", f"Look at {access.url} in a browser.")
+                raise FetchError(f"{what}: its folders lie within each other.", look)
             seen.add(here)
-            name, above = parents[here]
-            path, here = f"{name}/{path}", str(above)
+            name, here = parents[here]
+            path = f"{name}/{path}"
         paths[one] = path
     return paths
 

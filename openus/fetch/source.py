@@ -83,7 +83,7 @@ def check_terms(card: Card, accepted: bool) -> None:
     allowed = {True: "allowed", False: "forbidden", None: "unknown"}
     licence = card.licence
     raise UsageError(
-        f"{card.slug} is under {licence.name or 'terms that nobody stated'}, which is no open licence: commercial use "
+        f"{card.slug} is under {licence.name or 'terms that are not known'}, which is no open licence: commercial use "
         f"{allowed[licence.commercial_use]}, passing on {allowed[licence.redistribution]}, derived works "
         f"{allowed[licence.derivatives]}.",
         f"Read its terms (openus info {card.slug}; {card.access.url}) and say --accept-licence.",
@@ -125,7 +125,7 @@ def steps(card: Card) -> str:
     names = ", ".join(file.name for file in card.files)
     lines.append(
         f"  {len(lines) + 1}. openus fetch {card.slug} --from PATH"
-        + (f"   (PATH: {names}, or their folder)" if names else "")
+        + (f"   (PATH: {names}, or the folder that holds it)" if names else "")
     )
     return "\n".join([f"By hand, from {card.access.url}:", *lines])
 
@@ -205,7 +205,7 @@ def fetch(
     if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
         return _there_already(source, folder, before, client)
     if why is not None:
-        raise FetchError(f"{card.slug} cannot be fetched by a program: {why}.", steps(card))
+        raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
     with _alone(folder):
         if before is not None:
             _remove_damaged(folder, before)
@@ -269,7 +269,7 @@ def missing(card: Card, accepted: bool, without_account: bool) -> str | None:
     if without_account and card.access.kind.startswith("kaggle") and card.access.gated != "none":
         return "it needs a Kaggle account, and its token (docs/fetch.md): then openus fetch " + card.slug
     if not accepted and not is_open(card.licence):
-        return f"its terms ({card.licence.name or 'none stated'}) are not open: read them, then --accept-licence"
+        return f"its terms ({card.licence.name or 'none are known'}) are not open: read them, then --accept-licence"
     return None
 
 
@@ -454,8 +454,6 @@ def _unpacked(
     said = []
     if before is not None and before.contents is not None:
         said += [f"{path} differs from what came before." for path in _changed(before.contents, lock.contents or {})]
-    if not images:
-        said.append("nothing that its adapter knows came out of it.")
     locks.write(folder, lock)
     sweep(folder)
     return _fetched(card, folder, lock, images, said)
@@ -484,6 +482,11 @@ def _there_already(source: Source, folder: Path, lock: Lock, client: Client | No
 
 
 def _fetched(card: Card, folder: Path, lock: Lock, images: int, said: Sequence[str]) -> Fetched:
+    if not images:
+        raise FetchError(
+            f"{card.slug}: {len(lock.contents or {})} files are in {folder}, and its adapter knows none of them.",
+            "Its site changed the layout, or gave another set: look at them, and tell the makers of openus.",
+        )
     files = lock.files.values()
     pinned = tuple(sorted(one.name for one in files if one.verified.startswith("nothing")))
     return Fetched(card.slug, folder, len(files), sum(one.size_bytes for one in files), pinned, images, tuple(said))
@@ -581,3 +584,5 @@ def _alone(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing came

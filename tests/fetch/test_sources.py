@@ -36,7 +36,8 @@ def server() -> Iterator[Server]:
 def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "GITHUB_TOKEN", "GH_TOKEN", "ZENODO_TOKEN",
-                 "HF_TOKEN", "GIRDER_API_KEY", "OPENUS_MIRRORS", "KAGGLE_CONFIG_DIR"):  # fmt: skip
+                 "HF_TOKEN", "GIRDER_API_KEY", "OPENUS_MIRRORS", "KAGGLE_CONFIG_DIR", "HUGGING_FACE_HUB_TOKEN",
+                 "HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "OPENUS_AIMI_SAS_URL"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 
@@ -230,6 +231,17 @@ def test_a_name_that_leaves_its_folder_is_refused(
     ran = fetch("aul", "--root", tmp_path / "raw")
     assert ran.exit_code == 1 and "is refused" in ran.stderr
     assert not list(tmp_path.rglob("x.zip"))
+
+
+def test_what_no_adapter_knows_is_an_error_and_stays(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    site("aul")
+    sites.serve(server, sources.load("aul").card, {"other.zip": sites.zipped({"holiday.jpg": b"\xff\xd8\xff"})})
+    for _ in range(2):
+        ran = fetch("aul", "--root", tmp_path / "raw")
+        assert ran.exit_code == 1 and "its adapter knows none of them" in ran.stderr
+    assert openus("verify-raw", tmp_path / "raw/aul").exit_code == 0
 
 
 # many at once
