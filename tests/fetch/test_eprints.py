@@ -134,3 +134,10 @@ def test_an_embargo_is_told_with_its_end(server: Server, client: Client) -> None
 def test_what_is_wrong_is_told(reply: Reply, said: str, server: Server, client: Client) -> None:
     server.route(EXPORT, reply)
     assert said in refused(client).message
+
+
+def test_what_the_repository_made_of_a_document_is_left_out(server: Server, client: Client) -> None:
+    relation = [{"type": "http://eprints.org/relation/isVolatileVersionOf", "uri": f"{SITE}/id/document/4321"}]
+    preview = {"pos": 2, "security": "public", "relation": relation, "files": [file("preview.jpg")]}
+    server.route(EXPORT, record(documents=[{"pos": 1, "security": "public", "files": [file("a.zip")]}, preview]))
+    assert [one.name for one in resolve(ACCESS, client)] == ["a.zip"]

@@ -187,6 +187,7 @@ def test_a_key_that_opens_nothing_is_told_by_the_site(server: Server, client: Cl
         (Reply(400, b'{"message": "No matching route for \\"GET x\\"", "type": "rest"}'), "No matching route"),
         (Reply(500, b'{"type": "internal", "message": "An unexpected error occurred"}'), "500 Internal Server Error"),
         (Reply(200, b"[]"), "gave no collection"),
+        (Reply(200, b'{"_id": "6373703d73e9f0047faa1bc9", "name": "ACDC"}'), "gave no collection"),
         (Reply(200, b"null"), "gave no collection"),
         (Reply(200, b"<!DOCTYPE html><title>Girder</title>"), "a page 'Girder'"),
     ],

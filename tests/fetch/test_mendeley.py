@@ -176,3 +176,18 @@ def test_a_page_in_place_of_the_listing_and_a_block(server: Server, client: Clie
     assert "403" in refused(client).message
     server.route(f"{API}/files", Reply(404, b'{"message": "Dataset not found"}'))
     assert "404 Not Found: Dataset not found" in refused(client).message
+
+
+def test_one_file_of_many_by_its_id_or_an_error(server: Server, client: Client) -> None:
+    listing(server, [row("a.zip", "u1"), row("b.zip", "u2")])
+    one = Access(kind="mendeley", url=ACCESS.url, ids={**ACCESS.ids, "file": "u2"})
+    assert [file.name for file in resolve(one, client)] == ["b.zip"]
+    none = Access(kind="mendeley", url=ACCESS.url, ids={**ACCESS.ids, "file": "u3"})
+    assert "has no file u3" in refused(client, none).message
+    listing(server, [])
+    assert "has no files" in refused(client).message
+
+
+def test_a_file_that_is_not_ready(server: Server, client: Client) -> None:
+    listing(server, [row("a.zip", status="UPLOADING")])
+    assert "a.zip is not ready (UPLOADING)" in refused(client).message
