@@ -16,7 +16,7 @@ from typing import Any
 from model import params as training
 from openus import manifest, params, relations, sources
 from openus.data import Card
-from openus.fetch.source import by_hand
+from openus.fetch.listing import by_hand
 from openus.terminal import word
 
 HERE = Path(__file__).resolve().parent

@@ -168,6 +168,7 @@ def fetch(
     import signal
 
     from openus import sources, terminal
+    from openus.fetch import listing
     from openus.fetch import source as site
     from openus.fetch.client import Client
 
@@ -191,12 +192,12 @@ def fetch(
         if origin is not None:
             done(site.adopt(chosen[0], root, origin, client, accepted=accept_licence, keep=keep_archives))
         elif slugs:
-            chosen = [site.elsewhere(one, mirror) for one in chosen]
+            chosen = [listing.elsewhere(one, mirror) for one in chosen]
             for one in chosen:
-                site.check_terms(one.card, accept_licence)
+                listing.check_terms(one.card, accept_licence)
         else:
             missing = {
-                one.card.slug: why for one in chosen if (why := site.missing(one.card, accept_licence, only_open))
+                one.card.slug: why for one in chosen if (why := listing.missing(one.card, accept_licence, only_open))
             }
         wanted = [one for one in chosen if one.card.slug not in missing and origin is None]
         site.fetch_all(

@@ -29,7 +29,7 @@ def word(value: Any) -> str:
 def listed(card: Card) -> dict[str, Any]:
     """One row of `list`."""
     from openus import relations
-    from openus.fetch.source import by_hand
+    from openus.fetch.listing import by_hand
 
     return {
         "slug": card.slug, "index": card.index, "name": card.name, "title": card.title, "anatomy": card.anatomy,
@@ -171,7 +171,7 @@ def card_text(card: Card) -> str:
     import textwrap
 
     from openus import relations
-    from openus.fetch.source import by_hand, is_open
+    from openus.fetch.listing import by_hand, is_open
 
     def filled(text: str, first: str) -> str:
         rest = " " * len(first)

@@ -156,7 +156,10 @@ class Client:
 
     mirrors: Mapping[str, str] = field(default_factory=mirrors)
     patience: Patience = Patience()
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
+    """In place of waiting, for tests."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Once set, waits end and downloads stop, in all threads, by KeyboardInterrupt; all that came is kept."""
 
     def __post_init__(self) -> None:
         self._http = httpx2.Client(follow_redirects=False, timeout=self.patience.timeout_s)
@@ -174,6 +177,13 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises KeyboardInterrupt as soon as `stop` is set."""
+        if self.sleep is not None:
+            self.sleep(seconds)
+        elif self.stop.wait(seconds):
+            raise KeyboardInterrupt
 
     def bind(self, base: str, headers: Mapping[str, str]) -> None:
         """Send `headers`, which hold a secret, with every request to `base` or below it, and to nobody else.
@@ -241,7 +251,7 @@ class Client:
                             f"{what}: {error}; the site asks to wait {error.after_s:.0f} s.", "Try again then."
                         ) from error
                     wait = max(wait, error.after_s)
-                self.sleep(wait)
+                self.pause(wait)
 
     @contextlib.contextmanager
     def open(

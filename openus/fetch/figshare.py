@@ -67,7 +67,7 @@ def _rows(client: Client, url: str, what: str, look: str) -> list[dict[str, Any]
     rows: list[dict[str, Any]] = []
     for page in range(1, MOST_PAGES + 1):
         if page > 1:
-            client.sleep(1.0)  # figshare asks for no more than one request a second
+            client.pause(1.0)  # figshare asks for no more than one request a second
         got = client.json(f"{url}?page={page}&page_size={PAGE}")
         if not isinstance(got, list):
             raise FetchError(f"{what}: the site gave no list of files, {_said(got)}.", look)

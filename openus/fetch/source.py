@@ -13,45 +13,26 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qsl, urlsplit
 
-from openus.data import Access, Card, Licence, RemoteFile
+from openus.data import Card, RemoteFile
 from openus.errors import FetchError, OpenusError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import SUFFIXES, UNPACKED, unpack, unpack_all
 from openus.fetch.client import Client, told
 from openus.fetch.download import LFS_POINTER, SNIFF, Received, check_beginning, difference, download, measure
+from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, is_open, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
 from openus.sources._layout import is_hidden
 from openus.storage import sha256_file, sweep, walk
 
-Resolve = Callable[[Access, Client], list[RemoteFile]]
 Report = Callable[[str, int, int | None], None]
 """Called with (slug/file, bytes that are here, bytes of the whole or None)."""
-
-RESOLVERS: Mapping[str, str] = {
-    "zenodo": "zenodo",
-    "figshare": "figshare",
-    "mendeley": "mendeley",
-    "kaggle-dataset": "kaggle",
-    "kaggle-competition": "kaggle",
-    "gdrive": "gdrive",
-    "github": "github",
-    "girder": "girder",
-    "eprints": "eprints",
-    "huggingface": "huggingface",
-    "azure": "azure",
-}
-"""Kind of access -> the module that lists its files. What the others give stands on the card, or needs a person."""
-
-MADE_ON_THE_FLY = frozenset({"girder", "github"})
-"""Their archives have other bytes each time: what is in them is compared, not they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,108 +52,6 @@ class Fetched:
     """What a person should hear."""
 
 
-def is_open(licence: Licence) -> bool:
-    """Whether the terms allow anybody any use and passing on (opendefinition.org 2.1): nothing to accept then."""
-    return licence.commercial_use is True and licence.redistribution is True and licence.derivatives is not False
-
-
-def check_terms(card: Card, accepted: bool) -> None:
-    """Nothing, where the terms are open or were accepted. Raises UsageError that says what they are."""
-    if accepted or is_open(card.licence):
-        return
-    allowed = {True: "allowed", False: "forbidden", None: "unknown"}
-    licence = card.licence
-    raise UsageError(
-        f"{card.slug} is under {licence.name or 'terms that are not known'}, which is no open licence: commercial use "
-        f"{allowed[licence.commercial_use]}, passing on {allowed[licence.redistribution]}, derived works "
-        f"{allowed[licence.derivatives]}.",
-        f"Read its terms (openus info {card.slug}; {card.access.url}) and say --accept-licence.",
-    )
-
-
-def elsewhere(source: Source, mirror: bool) -> Source:
-    """The source at another place than its card's: its copy on Hugging Face, or the AIMI container of a person's link.
-
-    Raises UsageError where a `mirror` is asked for and the card names none.
-    """
-    access = source.card.access
-    if mirror:
-        if "huggingface" not in access.ids:
-            raise UsageError(f"The card of {source.card.slug} names no copy on Hugging Face.", "Leave --mirror out.")
-        copy = replace(access, kind="huggingface", url=f"https://huggingface.co/datasets/{access.ids['huggingface']}")
-        return replace(source, card=replace(source.card, access=copy, files=()))
-    at_aimi = any("stanfordaimi" in address for address in (access.url, *access.ids.values()))
-    if at_aimi and os.environ.get("OPENUS_AIMI_SAS_URL"):
-        return replace(source, card=replace(source.card, access=replace(access, kind="azure")))
-    return source
-
-
-def by_hand(card: Card) -> str | None:
-    """Why no program can bring this source, None where one can."""
-    has_urls = bool(card.files) and all(file.url for file in card.files)
-    if card.access.kind in RESOLVERS or (has_urls and card.access.gated != "application"):
-        return None
-    if card.access.gated == "application":
-        return "it is given on application"
-    if card.access.gated in ("login", "licence-click"):
-        return "its site wants a person to log in and accept its terms"
-    return "its site names no address that a program could ask"
-
-
-def steps(card: Card) -> str:
-    """What a person does, in order, to the command that adopts what came."""
-    lines = [f"  {n}. {step}" for n, step in enumerate(card.access.steps, start=1)]
-    names = ", ".join(file.name for file in card.files)
-    lines.append(
-        f"  {len(lines) + 1}. openus fetch {card.slug} --from PATH"
-        + (f"   (PATH: {names}, or the folder that holds it)" if names else "")
-    )
-    return "\n".join([f"By hand, from {card.access.url}:", *lines])
-
-
-def resolve(card: Card, client: Client) -> list[RemoteFile]:
-    """The files of a source with addresses, sizes and checksums: the site's listing, held against the card.
-
-    Where the card names files, only those are taken, if the site has them. Raises FetchError where the listing and the
-    card contradict each other, and what the resolver raises.
-    """
-    module = RESOLVERS.get(card.access.kind)
-    if module is None:
-        return list(card.files)
-    lister: Resolve = import_module(f"openus.fetch.{module}").resolve
-    listed = lister(card.access, client)
-    if not listed:
-        raise FetchError(f"{card.slug}: {card.access.url} lists no file.", "Look at the page in a browser.")
-    names = [file.name for file in listed]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FetchError(f"{card.slug}: {card.access.url} lists {twice[0]} more than once.", steps(card))
-    known = [(file, next((one for one in card.files if _is(file, one)), None)) for file in listed]
-    taken = [pair for pair in known if pair[1] is not None] or known
-    return [_held_against(card, *pair) for pair in taken]
-
-
-def _is(listed: RemoteFile, known: RemoteFile) -> bool:
-    """Whether the card's file is the listed one: by name, or by the id in its address (Drive tells the names late)."""
-    ids = [dict(parse_qsl(urlsplit(file.url or "").query)).get("id") for file in (listed, known)]
-    return listed.name == known.name or (ids[0] is not None and ids[0] == ids[1])
-
-
-def _held_against(card: Card, file: RemoteFile, known: RemoteFile | None) -> RemoteFile:
-    if known is None:
-        return file
-    merged = {}
-    for name in ("size_bytes", "md5", "sha256", "git_sha1"):
-        ours, theirs = getattr(known, name), getattr(file, name)
-        if ours is not None and theirs is not None and str(ours).lower() != str(theirs).lower():
-            raise FetchError(
-                f"{card.slug}: the site lists {file.name} with {name} {theirs}; the card says {ours}.",
-                "The site changed its file: look at its page, and tell the makers of openus.",
-            )
-        merged[name] = ours if theirs is None else theirs
-    return replace(file, archive=file.archive or known.archive, **merged)
-
-
 def fetch(
     source: Source,
     root: Path,
@@ -182,7 +61,6 @@ def fetch(
     keep: bool = False,
     jobs: int = 4,
     report: Report = lambda *_: None,
-    stop: threading.Event | None = None,
 ) -> Fetched:
     """Bring a source to `root/<slug>/`: downloaded, verified, unpacked, locked.
 
@@ -194,7 +72,6 @@ def fetch(
         keep: keep archives beside what came out of them.
         jobs: files at once.
         report: told of every piece that comes.
-        stop: once set, the work ends soon, with all that came kept.
 
     Raises UsageError for terms that were not accepted, FetchError for what the site does, ArchiveError.
     """
@@ -211,9 +88,9 @@ def fetch(
             _remove_damaged(folder, before)
         lock = _begun(card, before, accepted)
         if not lock.whole:
-            files = [replace(file, name=_safe(card, file.name)) for file in resolve(card, client)]
+            files = [replace(file, name=safe(card, file.name)) for file in resolve(card, client)]
             expected = {} if card.access.kind in MADE_ON_THE_FLY or before is None else before.files
-            bring = _Bringer(card, folder, client, report, stop or threading.Event())
+            bring = _Bringer(card, folder, client, report)
             lock = _receive(folder, files, expected, lock, bring, jobs)
         return _unpacked(source, folder, lock, before, client, keep)
 
@@ -238,13 +115,11 @@ def fetch_all(
     done: Callable[[Fetched | Missed], None] = lambda _: None,
 ) -> None:
     """`fetch` each, several at once; one that fails stops no other. `done` is told of each as it ends."""
-    stop, guard = threading.Event(), threading.Lock()
+    guard = threading.Lock()
 
     def one(source: Source) -> None:
         try:
-            came: Fetched | Missed = fetch(
-                source, root, client, accepted=accepted, keep=keep, jobs=jobs, report=report, stop=stop
-            )
+            came: Fetched | Missed = fetch(source, root, client, accepted=accepted, keep=keep, jobs=jobs, report=report)
         except OpenusError as error:
             came = Missed(source.card.slug, error)
         with guard:
@@ -256,21 +131,9 @@ def fetch_all(
             for future in futures:
                 future.result()
         except BaseException:
-            stop.set()
+            client.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def missing(card: Card, accepted: bool, without_account: bool) -> str | None:
-    """What lacks to fetch this source at once, in one line; None where nothing does."""
-    why = by_hand(card)
-    if why is not None:
-        return f"{why}: openus info {card.slug}"
-    if without_account and card.access.kind.startswith("kaggle") and card.access.gated != "none":
-        return "it needs a Kaggle account, and its token (docs/fetch.md): then openus fetch " + card.slug
-    if not accepted and not is_open(card.licence):
-        return f"its terms ({card.licence.name or 'none are known'}) are not open: read them, then --accept-licence"
-    return None
 
 
 def adopt(
@@ -348,9 +211,10 @@ def _receive(
 ) -> Lock:
     """All files into the folder, several at once; each stands in the lock as soon as it is whole."""
     guard = threading.Lock()
+    written = time.monotonic()
 
     def one(file: RemoteFile) -> None:
-        nonlocal lock
+        nonlocal lock, written
         earlier = expected.get(file.name)
         if earlier is not None and (folder / f"{file.name}{UNPACKED}").is_dir():
             entry = earlier
@@ -358,20 +222,25 @@ def _receive(
             entry = _locked(file, bring(file, earlier), file.url)
         with guard:
             lock = lock.with_file(entry)
-            locks.write(folder, lock)
+            if time.monotonic() - written > 1.0:  # a file that is whole is known without its line, too
+                locks.write(folder, lock)
+                written = time.monotonic()
 
-    with ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE))) as pool:
-        futures = [pool.submit(one, file) for file in files]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                bring.stop.set()  # the other files stop too, with all that came kept
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    lock = replace(lock, whole=True)
-    locks.write(folder, lock)
+    try:
+        with ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE))) as pool:
+            futures = [pool.submit(one, file) for file in files]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    bring.client.stop.set()  # the other files stop too, with all that came kept
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        lock = replace(lock, whole=True)
+    finally:
+        if lock.files:
+            locks.write(folder, lock)
     return lock
 
 
@@ -387,7 +256,6 @@ class _Bringer:
     folder: Path
     client: Client
     report: Report
-    stop: threading.Event
 
     def __call__(self, file: RemoteFile, earlier: Locked | None) -> Received:
         """The file, from a fresh address where the first one dies. What came `earlier` is what must come again."""
@@ -395,7 +263,7 @@ class _Bringer:
 
         def moved(count: int) -> None:
             nonlocal here
-            if self.stop.is_set():
+            if self.client.stop.is_set():
                 raise KeyboardInterrupt
             here += count
             self.report(f"{self.card.slug}/{file.name}", here, file.size_bytes)
@@ -549,15 +417,6 @@ def _remove_damaged(folder: Path, before: Lock) -> None:
 
 
 _VOLUME = re.compile(r"(?i)\.z\d\d+$|\.\d{3}$|\.part\d+\.rar$")
-
-
-def _safe(card: Card, name: str) -> str:
-    """`name`, which a site told, where it stays in its folder. Raises FetchError."""
-    parts = name.split("/")
-    bad = any(part in ("", ".", "..") or len(part.encode()) > 240 for part in parts)
-    if bad or "\\" in name or any(ord(letter) < 32 for letter in name) or parts[0].startswith("."):
-        raise FetchError(f"{card.slug}: its site lists a file named {name!r}, which is refused.", steps(card))
-    return name
 
 
 def _link(origin: Path, target: Path) -> None:

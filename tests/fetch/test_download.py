@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -418,6 +419,16 @@ def test_names_of_content_disposition() -> None:
     assert name('attachment; filename="../../x.zip"') == "x.zip"
     assert name("attachment; filename=x.zip") == "x.zip"
     assert name("inline") is None
+
+
+def test_a_wait_ends_when_the_work_is_to_stop(server: Server, tmp_path: Path) -> None:
+    server.route("/a.zip", Reply(429, b"", {"Retry-After": "600"}))
+    with Client(mirrors={}) as client:
+        threading.Timer(0.3, client.stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            download(client, wanted(server), tmp_path)
+        assert time.monotonic() - began < 5
 
 
 # kill -9

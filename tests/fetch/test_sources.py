@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -18,12 +23,13 @@ from server import Reply, Server
 
 from openus import sources
 from openus.data import Card
+from openus.fetch import listing
 from openus.fetch import source as fetching
 from openus.fetch.archive import unpack_all
 
 LAYOUTS = layouts()
 SLUGS = sources.slugs()
-BY_HAND = {slug for slug in SLUGS if fetching.by_hand(sources.load(slug).card)}
+BY_HAND = {slug for slug in SLUGS if listing.by_hand(sources.load(slug).card)}
 
 
 @pytest.fixture
@@ -112,8 +118,8 @@ def test_a_source_comes_to_a_corpus(
 
 def test_every_kind_of_access_has_its_site() -> None:
     assert {sources.load(slug).card.access.kind for slug in SLUGS} <= set(sites._SITES)
-    assert set(fetching.RESOLVERS) <= set(sites._SITES)
-    for module in set(fetching.RESOLVERS.values()):
+    assert set(listing.RESOLVERS) <= set(sites._SITES)
+    for module in set(listing.RESOLVERS.values()):
         assert callable(import_module(f"openus.fetch.{module}").resolve)
 
 
@@ -244,6 +250,27 @@ def test_what_no_adapter_knows_is_an_error_and_stays(
     assert openus("verify-raw", tmp_path / "raw/aul").exit_code == 0
 
 
+def test_an_interrupt_stops_soon_and_keeps_what_came(
+    server: Server, published: Callable[[str], sites.Files], tmp_path: Path
+) -> None:
+    files = {**published("aul"), "Normal.zip": sites.zipped({"x.bin": bytes(3_000_000)})}
+    mirrors = sites.serve(server, card_of("aul"), files)
+    (method, path, handler), *_ = (one for one in server._routes if one[1].endswith("Normal\\.zip/content"))
+    server.route(path, lambda request: replace(handler(request), pause_s=0.05), method)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "openus.cli", "fetch", "aul", "--root", str(tmp_path / "raw")],
+        env=os.environ | {"OPENUS_MIRRORS": json.dumps(mirrors)}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    part = tmp_path / "raw/aul/.Normal.zip.partial"
+    while not (part.exists() and part.stat().st_size > 300_000):
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=10)
+    assert child.returncode == 130 and "run the same command again" in errors and "Traceback" not in errors
+    assert part.stat().st_size > 300_000 and not (tmp_path / "raw/aul/.fetching").exists()
+
+
 # many at once
 
 
@@ -315,7 +342,7 @@ def test_a_copy_on_hugging_face(
     server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "t0ken")
-    copy = fetching.elsewhere(sources.load("blues"), mirror=True)
+    copy = listing.elsewhere(sources.load("blues"), mirror=True)
     monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(sites.serve(server, copy.card, published("blues"))))
     ran = fetch("blues", "--mirror", "--accept-licence", "--root", tmp_path / "raw")
     assert ran.exit_code == 0, ran.stderr
@@ -333,7 +360,7 @@ def test_a_link_to_stanfords_container(
 ) -> None:
     link = "https://aimi.blob.core.windows.net/c?sv=2019-02-02&sr=c&sig=s1gned&se={}&sp=rl"
     monkeypatch.setenv("OPENUS_AIMI_SAS_URL", link.format("2099-01-01T00:00:00Z"))
-    there = fetching.elsewhere(sources.load("echonet-dynamic"), mirror=False)
+    there = listing.elsewhere(sources.load("echonet-dynamic"), mirror=False)
     assert there.card.access.kind == "azure"
     monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(sites.serve(server, there.card, published("echonet-dynamic"))))
     args = ("echonet-dynamic", "--root", tmp_path / "raw", "--accept-licence")
