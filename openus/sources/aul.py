@@ -36,8 +36,9 @@ CARD = Card(
 @misc{aul2022, title={Annotated Ultrasound Liver images}, year={2022}, publisher={Zenodo},
   doi={10.5281/zenodo.7272660}}""",
     notes=(
-        "735 pictures (200 benign, 435 malignant, 100 normal), numbered from 1 in each class; no patients are told.",
-        "outline/ marks the scan sector; of Malignant 229 and 306 it is the liver's outline, and 374 has no liver/.",
+        "735 pictures (200 benign, 435 malignant, 100 normal), numbered from 1 in each class; patients are not named.",
+        "outline/ marks the scan sector; of Malignant 229 and 306 it is the liver's outline; Malignant 374 has no "
+        "liver mask.",
         "The record asks users to contact and credit the authors.",
     ),
     layout="public code",

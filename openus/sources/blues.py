@@ -34,7 +34,7 @@ CARD = Card(
         },
         steps=(
             "Clone https://github.com/NinaWie/COVID-BLUES or take the archive of commit 1857a6f (plain files, 73 MB).",
-            "Put its content into the source folder, so that lus_videos/ and the three CSV files lie at its top.",
+            "lus_videos/ and the three CSV files lie at its top.",
         ),
     ),
     files=(

@@ -40,7 +40,7 @@ CARD = Card(
   author={Bai, Jieyun and Ou, Zhanhong and Lu, Yaosheng}, year={2023}, publisher={Zenodo},
   doi={10.5281/zenodo.7851339}}""",
     notes=(
-        "MedSegBench writes CC BY-NC 4.0 for it and nobody quotes the record itself: take it for non-commercial.",
+        "MedSegBench writes CC BY-NC 4.0 for it, and nobody quotes the record: take commercial use for forbidden.",
         "No patient, no clip: names are opaque. Said to be JNU-IFM's frames at 256x256, and numbers from 03744 on are "
         "probably PSFHS's pictures; the three are one patient group.",
         "All pictures are 256x256 whatever their source was: the aspect ratio may be changed.",

@@ -43,7 +43,7 @@ CARD = Card(
         "No patients are released: each picture is its own group, and folds may share patients.",
         "usd514_jpeg_raw holds the same pictures uncropped and is left out. Text inside a crop may remain.",
         "Pictures and masks of split 0 were in UltraSam's training.",
-        "torch-em exchanges the two class counts; the OpenUS list counts 43,656, unexplained.",
+        "torch-em exchanges the two class counts.",
     ),
     layout="public code",
     unverified=(

@@ -25,8 +25,8 @@ CARD = Card(
         url="https://figshare.com/articles/dataset/JNU-IFM/14371652",
         ids={"article": "14371652", "version": "2", "doi": "10.6084/m9.figshare.14371652"},
         steps=(
-            "Open https://api.figshare.com/v2/articles/14371652: it names files, sizes, MD5 and addresses.",
-            "Download each file and unpack it: folders named by a time, each with image/, mask/ and frame_label.csv.",
+            "Open the page and press 'Download all'; api.figshare.com/v2/articles/14371652 names sizes and MD5.",
+            "Unpack each file: folders named by a time, each with image/, mask/ and frame_label.csv.",
         ),
     ),
     expected_images=6224,

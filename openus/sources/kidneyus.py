@@ -35,10 +35,11 @@ CARD = Card(
         },
         gated="application",
         steps=(
-            "Fill the Qualtrics form of the University of British Columbia and accept its terms; a person checks it.",
+            "Fill the form of the University of British Columbia (form below) and accept its terms; a person checks "
+            "it.",
             "Wait for the mail with a OneDrive link; download kidneyUS_images_14_june_2022.zip.",
             "Clone or download the GitHub repository for labels/ (masks and CSV need no registration).",
-            "Put both under one folder: kidneyUS_images_14_june_2022/*.png and labels/.",
+            "Put kidneyUS_images_14_june_2022/ and labels/ side by side into one folder, PATH below.",
         ),
     ),
     files=(RemoteFile(name="kidneyUS_images_14_june_2022.zip", archive="zip"),),

@@ -47,7 +47,7 @@ CARD = Card(
     notes=(
         "images counts volumes (55 training, 20 test), one a patient; how many slices they hold is unknown.",
         "Slices lie upside down and are flipped top to bottom.",
-        "MUP is UltraSam's second name for the same record. The code's MIT licence does not speak of the data.",
+        "The code's MIT licence does not speak of the data.",
     ),
     layout="public code",
     unverified=(

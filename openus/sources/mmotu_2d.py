@@ -38,7 +38,7 @@ CARD = Card(
             "huggingface_copy": "norayao/MMOTU",
         },
         steps=(
-            "Open the Drive folder, download OTU_2d (and OTU_3d), unpack; OTU_2d/ goes into raw/mmotu-2d/.",
+            "Open the Drive folder, download OTU_2d and unpack it, if it is zipped.",
             "Leave the figshare, Zenodo and Kaggle copies: other layouts, perhaps fewer pictures.",
         ),
     ),

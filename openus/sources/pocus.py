@@ -33,7 +33,7 @@ CARD = Card(
             "doi_paper": "10.3390/app11020672",
         },
         steps=(
-            "Clone https://github.com/jannisborn/covid19_ultrasound at a recent commit.",
+            "Clone https://github.com/jannisborn/covid19_ultrasound.",
             "Only data/pocus_videos, data/pocus_images and data/dataset_metadata.csv are used.",
             "Do not run data/get_and_process_web_data.sh or data/parse_butterfly.sh: they fetch unlicensed material.",
         ),

@@ -37,7 +37,7 @@ CARD = Card(
         "images counts volumes (65 training, 8 validation), one a patient, resampled to 0.8 mm: no speckle is "
         "left at its native resolution, and no sector.",
         "Sagittal slices are taken, turned by 180 degrees, so that the probe lies above.",
-        "Research only; the policy asks to refrain from other use or distribution where unsure.",
+        "Its policy, beside the licence: research only; if unsure, neither use nor pass on.",
         "DeepReg's test data are very likely the same trial's volumes at half size.",
     ),
     layout="public code",

@@ -31,7 +31,9 @@ CARD = Card(
             "commit": "ba4a898d6c42fdfb5aa2b122742fd4cf6195349b",
             "branch": "master",
         },
-        steps=("Fetch the archive of commit ba4a898; it unpacks to STU-Hospital-<ref>/Hospital/.",),
+        steps=(
+            "Download https://github.com/xbhlk/STU-Hospital/archive/ba4a898.zip and unpack it: Hospital/ is inside.",
+        ),
     ),
     size_bytes=584_448,
     expected_images=42,

@@ -24,7 +24,7 @@ CARD = Card(
         kind="gdrive",
         url="https://drive.google.com/file/d/1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F/view",
         ids={"drive_file": "1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F"},
-        steps=("Download the Thyroid Dataset zip (`openus info thyroid`), unpack it, keep 'Thyroid Dataset/tg3k'.",),
+        steps=("Not needed beside thyroid, which holds it. Else unpack the Thyroid Dataset zip and keep tg3k/.",),
     ),
     files=(
         RemoteFile(

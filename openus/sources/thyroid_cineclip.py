@@ -35,8 +35,8 @@ CARD = Card(
   howpublished={Stanford AIMI Shared Datasets},
   url={https://stanfordaimi.azurewebsites.net/datasets/a72f2b02-7b53-4c5d-963c-d7253220bfd5}}""",
     notes=(
-        "17,412 frames; how many clips and patients is unknown. A clip is a nodule, and two may be of one patient, so "
-        "no patient is told: a split by clip is not one by patient.",
+        "17,412 frames; 192 clips of 167 patients by one place. A clip is a nodule, and two may be of one patient; "
+        "patients are not named, so a split by clip is not one by patient.",
         "Label: histopath_diagnosis, 0 or 1 (1 malignant by use); metadata.csv has ti-rads_level and the side too.",
         "The terms could not be read; passing on is taken for forbidden.",
     ),

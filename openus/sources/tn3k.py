@@ -31,8 +31,9 @@ CARD = Card(
             "commit": "6e35530",
         },
         steps=(
-            "Take the Thyroid Dataset zip (`openus info thyroid`), or TN3K.rar of the authors' Hugging Face copy, or "
-            "the RAR parts under picture/ of the GitHub repository; unpack it where it lies.",
+            "Not needed beside thyroid, which holds it. Else take the Thyroid Dataset zip (`openus info thyroid`), or "
+            "TN3K.rar of the authors' Hugging Face copy, or the RAR parts under picture/ of the GitHub repository; "
+            "unpack it: tn3k/ is inside.",
         ),
     ),
     files=(

@@ -27,6 +27,7 @@ CARD = Card(
         gated="application",
         steps=(
             "Join the challenge, send its organisers the signed agreement (the form was not seen), wait for the link.",
+            "Download and unpack: TNSCUI2020_train/ with image/, mask/ and train.csv, and the test set.",
         ),
     ),
     expected_images=4554,
