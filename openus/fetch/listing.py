@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -10,6 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from openus.data import Access, Card, Licence, RemoteFile
 from openus.errors import FetchError, UsageError
+from openus.fetch import lock as locks
+from openus.fetch.archive import UNPACKED
 from openus.fetch.client import Client
 from openus.sources import Source
 
@@ -106,10 +110,10 @@ def resolve(card: Card, client: Client) -> list[RemoteFile]:
     listed = lister(card.access, client)
     if not listed:
         raise FetchError(f"{card.slug}: {card.access.url} lists no file.", "Look at the page in a browser.")
-    names = [file.name for file in listed]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FetchError(f"{card.slug}: {card.access.url} lists {twice[0]} more than once.", steps(card))
+    counts = Counter(unicodedata.normalize("NFC", file.name).casefold() for file in listed)
+    name, count = counts.most_common(1)[0]
+    if count > 1:  # by name as the least able file system compares it
+        raise FetchError(f"{card.slug}: {card.access.url} lists {name} more than once.", steps(card))
     known = [(file, next((one for one in card.files if _is(file, one)), None)) for file in listed]
     taken = [pair for pair in known if pair[1] is not None] or known
     return [_held_against(card, *pair) for pair in taken]
@@ -151,7 +155,8 @@ def missing(card: Card, accepted: bool, without_account: bool) -> str | None:
 def safe(card: Card, name: str) -> str:
     """`name`, which a site told, where it stays in its folder. Raises FetchError."""
     parts = name.split("/")
-    bad = any(part in ("", ".", "..") or len(part.encode()) > 240 for part in parts)
+    bad = any(part in ("", ".", "..") or len(part.encode()) > 240 or part.endswith(UNPACKED) for part in parts)
+    bad = bad or name == locks.NAME
     if bad or "\\" in name or any(ord(letter) < 32 for letter in name) or parts[0].startswith("."):
         raise FetchError(f"{card.slug}: its site lists a file named {name!r}, which is refused.", steps(card))
     return name

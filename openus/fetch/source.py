@@ -79,6 +79,8 @@ def fetch(
     check_terms(card, accepted)
     why = by_hand(card)
     before = locks.read(folder)
+    if before is not None and before.slug != card.slug:
+        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
     if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
         return _there_already(source, folder, before, client)
     if why is not None:

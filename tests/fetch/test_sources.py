@@ -228,7 +228,11 @@ def test_archives_are_kept_where_that_is_asked(site: Callable[..., sites.Files],
     assert openus("verify-raw", tmp_path / "raw/hc18").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["../x.zip", "/etc/x.zip", "a/../../x.zip", "a\\b.zip", ".hidden.zip", "a//b.zip"])
+@pytest.mark.parametrize(
+    "name",
+    ["../x.zip", "/etc/x.zip", "a/../../x.zip", "a\\b.zip", ".hidden.zip", "a//b.zip", "fetch.lock.json",
+     "Benign.zip.unpacked", "x\n.zip", "n" * 300 + ".zip"],
+)  # fmt: skip
 def test_a_name_that_leaves_its_folder_is_refused(
     name: str, site: Callable[..., sites.Files], server: Server, tmp_path: Path
 ) -> None:
@@ -269,6 +273,33 @@ def test_an_interrupt_stops_soon_and_keeps_what_came(
     _, errors = child.communicate(timeout=10)
     assert child.returncode == 130 and "run the same command again" in errors and "Traceback" not in errors
     assert part.stat().st_size > 300_000 and not (tmp_path / "raw/aul/.fetching").exists()
+
+
+def test_two_names_that_some_disks_cannot_tell_apart_are_refused(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    site("aul")
+    sites.serve(server, sources.load("aul").card, {"A.zip": b"PK\x03\x04", "a.zip": b"PK\x03\x04"})
+    ran = fetch("aul", "--root", tmp_path / "raw")
+    assert ran.exit_code == 1 and "more than once" in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 9}', '{"format": 1, "files": 3}'])
+def test_a_lock_that_is_none_is_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "hc18").mkdir()
+    (tmp_path / "hc18/fetch.lock.json").write_text(text)
+    for ran in (fetch("hc18", "--root", tmp_path), openus("verify-raw", tmp_path / "hc18")):
+        assert ran.exit_code == 1 and "no lock file of openus" in ran.stderr
+
+
+def test_a_lock_of_another_source_is_told(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    assert fetch("hc18", "--root", tmp_path / "raw").exit_code == 0
+    (tmp_path / "raw/aul").mkdir()
+    shutil.copy(tmp_path / "raw/hc18/fetch.lock.json", tmp_path / "raw/aul")
+    ran = fetch("aul", "--root", tmp_path / "raw")
+    assert ran.exit_code == 1 and "is hc18's" in ran.stderr
+    assert openus("verify-raw", tmp_path / "raw").exit_code == 2  # no lock there
 
 
 # many at once
