@@ -240,7 +240,7 @@ def _attempt(client: Client, part: _Partial) -> None:
                 renewable=True,
             )
         if not part.size:
-            _room(part.path.parent, total if total is not None else file.size_bytes)
+            room(part.path.parent, total if total is not None else file.size_bytes)
             part.begin(_validator(answer), total)
         part.take(chunks)
     if total is not None and part.size < total:
@@ -337,7 +337,8 @@ def _number(pattern: str, text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _room(folder: Path, size: int | None) -> None:
+def room(folder: Path, size: int | None) -> None:
+    """Nothing, where `size` bytes, or nobody knows how many, leave some of the disk free. Raises FetchError."""
     free = shutil.disk_usage(folder).free
     if size is not None and size + KEEP_FREE > free:
         raise FetchError(

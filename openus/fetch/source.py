@@ -24,7 +24,7 @@ from openus.errors import FetchError, OpenusError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import SUFFIXES, UNPACKED, unpack, unpack_all
 from openus.fetch.client import Client, told
-from openus.fetch.download import LFS_POINTER, SNIFF, Received, check_beginning, difference, download, measure
+from openus.fetch.download import LFS_POINTER, SNIFF, Received, check_beginning, difference, download, measure, room
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, is_open, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
@@ -92,6 +92,7 @@ def fetch(
         if not lock.whole:
             files = [replace(file, name=safe(card, file.name)) for file in resolve(card, client)]
             expected = {} if card.access.kind in MADE_ON_THE_FLY or before is None else before.files
+            room(folder, sum(file.size_bytes or 0 for file in files if not (folder / file.name).is_file()))
             bring = _Bringer(card, folder, client, report)
             lock = _receive(folder, files, expected, lock, bring, jobs)
         return _unpacked(source, folder, lock, before, client, keep)
