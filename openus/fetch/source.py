@@ -81,11 +81,14 @@ def fetch(
     before = locks.read(folder)
     if before is not None and before.slug != card.slug:
         raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
-    if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
-        return _there_already(source, folder, before, client)
-    if why is not None:
+    if why is not None and before is None:
         raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
     with _alone(folder):
+        if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
+            _tidy(folder, before)
+            return _there_already(source, folder, before, client)
+        if why is not None:
+            raise FetchError(f"{card.slug}: no program can fetch it, as {why}, and it is not whole.", steps(card))
         if before is not None:
             _remove_damaged(folder, before)
         lock = _begun(card, before, accepted)
@@ -326,8 +329,16 @@ def _unpacked(
     if before is not None and before.contents is not None:
         said += [f"{path} differs from what came before." for path in _changed(before.contents, lock.contents or {})]
     locks.write(folder, lock)
-    sweep(folder)
+    _tidy(folder, lock)
     return _fetched(card, folder, lock, images, said)
+
+
+def _tidy(folder: Path, lock: Lock) -> None:
+    """Remove what killed runs left beside files that are whole now."""
+    for place in {(folder / name).parent for name in lock.files} | {folder}:
+        sweep(place)
+        for left in [*place.glob(".*.partial"), *place.glob(".*.partial.json")]:
+            left.unlink(missing_ok=True)
 
 
 def _changed(before: Mapping[str, tuple[int, str]], after: Mapping[str, tuple[int, str]]) -> list[str]:
