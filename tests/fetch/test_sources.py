@@ -19,7 +19,7 @@ import pytest
 import sites
 from conftest import Ran, openus
 from layouts import layouts, write
-from server import Reply, Server
+from server import Reply, Request, Server, ranged
 
 from openus import sources
 from openus.data import Card
@@ -219,6 +219,39 @@ def test_a_killed_run_is_gone_on_with(site: Callable[..., sites.Files], server: 
     server.asked.clear()
     assert fetch("hc18", "--root", root).exit_code == 0
     assert [request.path.split("/")[-2] for request in server.asked if "content" in request.path] == ["test_set.zip"]
+
+
+def test_an_address_that_died_is_asked_for_anew_and_gone_on_with(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    files = site("thyroid")
+    (data,) = files.values()
+    half, uuids = len(data) // 2, iter(["first", "second", "third"])
+    alive = [""]
+
+    def given(request: Request) -> Reply:
+        uuid = request.query.get("uuid")
+        if uuid is None:  # Drive's page before large files, with another uuid each time
+            alive[0] = next(uuids)
+            form = (
+                '<html><title>Google Drive - Virus scan warning</title><form id="download-form" method="get" '
+                'action="https://drive.usercontent.google.com/download"><input type="hidden" name="id" '
+                f'value="{request.query["id"]}"><input type="hidden" name="confirm" value="t">'
+                f'<input type="hidden" name="uuid" value="{alive[0]}"></form>'
+            )
+            return Reply(200, form.encode(), {"Content-Type": "text/html"})
+        named = {"Content-Disposition": 'attachment; filename="Thyroid Dataset.zip"'}
+        if uuid == "first":
+            if "range" in request.headers:
+                return Reply(403, b"<html><title>Sorry</title>")
+            return ranged(request, data, headers=named, cut=half)
+        return ranged(request, data, headers=named)
+
+    server.route("/gu/download", given)
+    ran = fetch("thyroid", "--root", tmp_path / "raw", "--accept-licence")
+    assert ran.exit_code == 0, ran.stderr
+    assert server.asked[-1].query["uuid"] == "second" and server.asked[-1].headers["range"] == f"bytes={half}-"
+    assert ids("thyroid", tmp_path / "raw") == declared("thyroid")
 
 
 def test_archives_are_kept_where_that_is_asked(site: Callable[..., sites.Files], tmp_path: Path) -> None:
