@@ -100,8 +100,8 @@ def mirrors() -> dict[str, str]:
             "OPENUS_MIRRORS must map sites to base URLs.", 'As in {"https://zenodo.org": "http://mirror/z"}.'
         )
     for address in [*told, *told.values()]:
-        if not re.match(r"https?://[^/]", address):
-            raise UsageError(f"OPENUS_MIRRORS: {address!r} is no http(s) address.")
+        if not _is_address(address):
+            raise UsageError(f"OPENUS_MIRRORS: {address[:200]!r} is no http(s) address.")
     return {site.rstrip("/"): base.rstrip("/") for site, base in told.items()}
 
 
@@ -190,6 +190,7 @@ class Client:
 
         Where a mirror stands in for `base`, it gets them: whoever set it chose whom to trust.
         """
+        headers = {name: value.strip() for name, value in headers.items()}
         if any(not value.isascii() or not value.isprintable() for value in headers.values()):
             raise UsageError(f"The secret for {told(base)} holds letters that no token has.", "Look at how it was set.")
         with self._guard:
@@ -284,11 +285,8 @@ class Client:
 
     def _place(self, url: str, asked: str) -> str:
         """The address on the mirror of `url`, which may be anything: a site told it. Raises FetchError."""
-        with contextlib.suppress(ValueError):
-            there = self.mapped(url)
-            parts = urlsplit(there)
-            if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
-                return there
+        if _is_address(url):
+            return self.mapped(url)
         to = "" if url == asked else f" leads to {told(url)}, which"
         raise FetchError(f"{told(asked)}{to} is no web address.", _BY_HAND)
 
@@ -312,10 +310,14 @@ class Client:
                 head += chunk
                 if len(head) >= 4096:
                     break
-        said, page = _message(head), page_title(head)
+        said, page = (self._hidden(text) for text in (_message(head), page_title(head)))
         if status == 403 and (limit == "0" or re.search("(?i)rate limit", said or "")):  # GitHub's
             reset = headers.get("x-ratelimit-reset", "")
-            after = max(1.0, int(reset) - time.time()) if reset.isdecimal() and limit == "0" else _retry_after(headers)
+            after = (
+                max(1.0, int(reset) - time.time())
+                if re.fullmatch("[0-9]{1,12}", reset) and limit == "0"
+                else _retry_after(headers)
+            )
             raise Transient("has no requests left for now (403); a token raises that limit", after)
         if page is not None and status == 403:
             raise FetchError(
@@ -327,6 +329,19 @@ class Client:
             _HINTS.get(status, _BY_HAND),
             renewable=status in (400, 401, 403, 404, 410),
         )
+
+    def _hidden(self, text: str | None) -> str | None:
+        """What a site says, without the secrets that it may say back to us."""
+        if text is None:
+            return None
+        with self._guard:
+            held = [value for _, headers in self._secrets for value in headers.values()]
+            held += [value for _, query in self._queries for _, value in parse_qsl(query)]
+        for secret in sorted(
+            {word for value in held for word in value.split() if len(word) > 5}, key=len, reverse=True
+        ):
+            text = text.replace(secret, "***")
+        return text
 
     def _signed(self, here: str) -> str:
         with self._guard:
@@ -342,7 +357,9 @@ class Client:
 
     def _keep_cookies(self, here: str, response: httpx2.Response) -> None:
         """By origin, port and all: the library's own jar knows hosts only."""
-        told_ = [line.partition(";")[0].partition("=") for line in response.headers.get_list("set-cookie")]
+        told_ = [
+            line.partition(";")[0].partition("=") for line in response.headers.get_list("set-cookie") if line.isascii()
+        ]
         self._http.cookies.clear()
         if told_:
             with self._guard:
@@ -376,6 +393,15 @@ def _parsed(url: str, text: str) -> Any:
         raise FetchError(f"{told(url)} gave {what} where a listing is due.", _BY_HAND, renewable=True) from error
 
 
+def _is_address(url: str) -> bool:
+    """Whether it can be asked: http(s), a host, a port that is one, no `..` that would leave a mirror's path."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        steps = parts.path.lower().replace("%2e", ".").split("/")
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and ".." not in steps
+    return False
+
+
 def _joined(here: str, place: str) -> str:
     try:
         return urljoin(here, place)
@@ -401,11 +427,12 @@ def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:
 
 def page_title(head: bytes) -> str | None:
     """What a page that stands in for a file says of itself, None where `head`, a body's first bytes, is no page."""
-    text = head[:65_536].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    text = head[:4096].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if not re.match(r"(?i)<!doctype|<html|<head|<\?xml|<error|<script", text):
         return None
     title = re.search(r"(?is)<title[^>]*>(.*?)</title>|<code>(.*?)</code>", text)
     words = " ".join(re.sub(r"<[^>]+>", " ", next(filter(None, title.groups()), "") if title else "").split())
+    words = "".join(letter for letter in words if letter.isprintable())
     return f"a page {words[:100]!r}" if words else "a page"
 
 
@@ -415,7 +442,8 @@ def _message(head: bytes) -> str | None:
         body = json.loads(head)
         if isinstance(body, dict):
             said = body.get("message") or body.get("error")
-            return " ".join(str(said).split())[:200].rstrip(".") if said else None
+            plain = "".join(letter for letter in " ".join(str(said).split()) if letter.isprintable())
+            return plain[:200].rstrip(".") if said else None
     return None
 
 
@@ -426,9 +454,9 @@ def _reason(error: Exception) -> str:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a `Retry-After` (RFC 9110 10.2.3: seconds or a date), None without one."""
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         return float(text)
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return None
 

@@ -219,7 +219,7 @@ def _attempt(client: Client, part: _Partial) -> None:
             headers["If-Range"] = state.validator
     with client.open(url, headers=headers) as answer:
         if answer.status == 416 and part.size:
-            begin, total = None, _number(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))
+            begin, total = None, _number(r"bytes \*/(\d{1,18})", answer.headers.get("content-range", ""))
         else:
             client.expect(answer, url)
             begin, total = _place(answer)
@@ -228,8 +228,14 @@ def _attempt(client: Client, part: _Partial) -> None:
                 return
             part.forget()
             raise Transient("has another length than before")
+        total = file.size_bytes if total is None else total
+        encoding = answer.headers.get("content-encoding", "identity")
+        if encoding != "identity" and not file.name.lower().endswith((".gz", ".tgz")):
+            raise FetchError(
+                f"{state.url} gives {file.name} packed ({encoding}), which was not asked for.", "Try later."
+            )
         chunks = answer.chunks if begin else _looked_at(file, answer)  # before what came is given up for it
-        if begin != part.size or (begin and state.total not in (None, total)):
+        if begin != part.size or (begin and (state.total not in (None, total) or _is_another(state.validator, answer))):
             part.forget()
             if begin:
                 raise Transient(f"gave the bytes from {begin} on, which are not those that are missing")
@@ -254,14 +260,20 @@ def _attempt(client: Client, part: _Partial) -> None:
 def _place(answer: Answer) -> tuple[int | None, int | None]:
     """(first byte, size of the whole) of what comes; first None where it says that nothing does."""
     if answer.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
+        found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", ""))
         if found is None:
             raise FetchError(f"{told(answer.url)} gives a part of the file and does not say which.")
         begin, end = int(found[1]), int(found[2])
         return (begin if end >= begin else None), None if found[3] == "*" else int(found[3])
     length = answer.headers.get("content-length", "")
     chunked = "transfer-encoding" in answer.headers
-    return 0, int(length) if length.isdecimal() and not chunked else None
+    return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not chunked else None
+
+
+def _is_another(validator: str | None, answer: Answer) -> bool:
+    """Whether a part says itself that it is of another state of the file: some servers ignore If-Range."""
+    now = _validator(answer)
+    return bool(validator and now and validator.startswith('"') == now.startswith('"') and validator != now)
 
 
 def _validator(answer: Answer) -> str | None:

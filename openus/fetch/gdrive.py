@@ -27,7 +27,7 @@ DIRECT = "https://drive.usercontent.google.com/download?id={}&export=download&co
 MOST_PAGES = 4
 """Pages before one file: the one to confirm, and some to spare."""
 MOST_FOLDERS = 2000
-MOST_PAGE = 32 << 20
+MOST_PAGE = 4 << 20
 """Bytes; a folder's page takes a thousand or two for each entry."""
 
 _GOOGLE = re.compile(r"https://(?:[a-z0-9-]+\.)*google\.com(?::443)?/\S*")
@@ -232,7 +232,7 @@ class _Page(HTMLParser):
         self.action: str | None = None
         self.fields: dict[str, str] = {}
         self._form = self._link = self._code = False
-        self.feed(page)
+        self.feed(page.replace("<!", "<"))  # the parser takes quadratic time for comments without end
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

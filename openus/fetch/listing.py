@@ -155,8 +155,9 @@ def missing(card: Card, accepted: bool, without_account: bool) -> str | None:
 def safe(card: Card, name: str) -> str:
     """`name`, which a site told, where it stays in its folder. Raises FetchError."""
     parts = name.split("/")
-    bad = any(part in ("", ".", "..") or len(part.encode()) > 240 or part.endswith(UNPACKED) for part in parts)
+    odd = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in name)
+    bad = odd or any(part in ("", ".", "..") or len(part.encode()) > 240 or part.endswith(UNPACKED) for part in parts)
     bad = bad or name == locks.NAME
-    if bad or "\\" in name or any(ord(letter) < 32 for letter in name) or parts[0].startswith("."):
+    if bad or "\\" in name or parts[0].startswith("."):
         raise FetchError(f"{card.slug}: its site lists a file named {name!r}, which is refused.", steps(card))
     return name

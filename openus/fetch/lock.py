@@ -12,7 +12,7 @@ from typing import Any
 
 from openus.errors import FetchError
 from openus.sources._layout import is_hidden
-from openus.storage import sha256_file, walk, write_text
+from openus.storage import printable, sha256_file, walk, write_text
 
 NAME = "fetch.lock.json"
 FORMAT = 1
@@ -51,6 +51,11 @@ class Lock:
     contents: Mapping[str, tuple[int, str]] | None = None
     """Path -> (bytes, SHA-256) of all that lies in the folder once it is unpacked; None until then."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was received, unpacked and looked at."""
+        return self.whole and self.contents is not None
+
     def with_file(self, one: Locked) -> Lock:
         """This, with one more file."""
         return replace(self, files={**self.files, one.name: one})
@@ -72,11 +77,18 @@ def read(folder: Path) -> Lock | None:
             raise ValueError("another format")
         files = {one["name"]: Locked(**one) for one in told.pop("files")}
         contents = told.pop("contents")
+        if not all(map(_stays_inside, [*files, *(contents or ())])) or not isinstance(told["slug"], str):
+            raise ValueError("a name in it leaves its folder")
         if contents is not None:
             contents = {str(name): (int(size), str(sha256)) for name, (size, sha256) in contents.items()}
         return Lock(**told, files=files, contents=contents)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FetchError(f"{path} is no lock file of openus ({error}).", "Move it away to fetch anew.") from error
+
+
+def _stays_inside(name: object) -> bool:
+    """A lock may come from somebody else: its names are believed no more than a site's."""
+    return isinstance(name, str) and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 
 def write(folder: Path, lock: Lock) -> None:
@@ -84,7 +96,7 @@ def write(folder: Path, lock: Lock) -> None:
     told = asdict(lock) | {"files": [asdict(one) for _, one in sorted(lock.files.items())], "format": FORMAT}
     if lock.contents is not None:
         told["contents"] = {name: list(lock.contents[name]) for name in sorted(lock.contents)}
-    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
+    text = json.dumps(told, indent=1, sort_keys=True)
     write_text(folder / NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
 
 
@@ -99,11 +111,13 @@ def differences(folder: Path, lock: Lock, *, quick: bool = False) -> list[str]:
 
     quick: compare names and sizes only, without reading a file.
     """
-    if lock.contents is None:
+    if not lock.is_whole:
         return ["it was not received and unpacked to the end"]
-    paths = {path for path in walk(folder)[0] if path != NAME and not is_hidden(path)}
-    more = [f"{path} came from elsewhere" for path in sorted(paths - set(lock.contents))]
-    return [f"{path} {what}" for path, what in lost(folder, lock, quick=quick).items()] + more
+    listed, unlisted = walk(folder)
+    paths = {path for path in listed if path != NAME and not is_hidden(path)}
+    told = [f"{path} {what}" for path, what in lost(folder, lock, quick=quick).items()]
+    told += [f"{path} came from elsewhere" for path in sorted(paths - set(lock.contents or ()))]
+    return [printable(line) for line in [*told, *(f"{path} was not looked into: {why}" for path, why in unlisted)]]
 
 
 def lost(folder: Path, lock: Lock, *, quick: bool) -> dict[str, str]:

@@ -16,6 +16,7 @@ from openus.fetch.client import Client
 
 SITE = "https://data.mendeley.com"
 PAGE = 1000
+MOST = 200_000
 
 
 def resolve(access: Access, client: Client) -> list[RemoteFile]:
@@ -55,6 +56,8 @@ def _rows(client: Client, url: str, what: str, access: Access) -> list[dict[str,
         rows |= fresh
         if not fresh or len(page) % 5:
             return list(rows.values())
+        if len(rows) > MOST:
+            raise FetchError(f"{what} lists more than {MOST:,} files in one folder.", f"Look at {access.url}.")
 
 
 def _folders(rows: list[dict[str, Any]], what: str, access: Access) -> dict[str, str]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from openus.data import Card, RemoteFile
-from openus.errors import FetchError, OpenusError, UsageError
+from openus.errors import ArchiveError, FetchError, OpenusError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import SUFFIXES, UNPACKED, unpack, unpack_all
 from openus.fetch.client import Client, told
@@ -78,23 +78,28 @@ def fetch(
     card, folder = source.card, root / source.card.slug
     check_terms(card, accepted)
     why = by_hand(card)
-    before = locks.read(folder)
-    if before is not None and before.slug != card.slug:
-        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
-    if why is not None and before is None:
+    if why is not None and not folder.exists():
         raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
     with _alone(folder):
-        if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
+        before = locks.read(folder)
+        if before is not None and before.slug != card.slug:
+            raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
+        if before is not None and before.is_whole and not locks.lost(folder, before, quick=True):
             _tidy(folder, before)
             return _there_already(source, folder, before, client)
         if why is not None:
-            raise FetchError(f"{card.slug}: no program can fetch it, as {why}, and it is not whole.", steps(card))
+            raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
         if before is not None:
             _remove_damaged(folder, before)
         lock = _begun(card, before, accepted)
+        if lock.whole and all(path.name.startswith(".") or path.name == locks.NAME for path in folder.iterdir()):
+            lock = replace(lock, whole=False)  # all that came was removed
         if not lock.whole:
-            files = [replace(file, name=safe(card, file.name)) for file in resolve(card, client)]
+            files = [replace(file, name=safe(card, file.name)) for file in resolve(_pinned(card, before), client)]
             expected = {} if card.access.kind in MADE_ON_THE_FLY or before is None else before.files
+            gone = sorted(set(expected) - {file.name for file in files})
+            if gone:
+                raise FetchError(f"{card.slug}: its site no longer lists {gone[0]}, which the lock holds.", _MOVE)
             room(folder, sum(file.size_bytes or 0 for file in files if not (folder / file.name).is_file()))
             bring = _Bringer(card, folder, client, report)
             lock = _receive(folder, files, expected, lock, bring, jobs)
@@ -128,6 +133,12 @@ def fetch_all(
             came: Fetched | Missed = fetch(source, root, client, accepted=accepted, keep=keep, jobs=jobs, report=report)
         except OpenusError as error:
             came = Missed(source.card.slug, error)
+        except OSError as error:
+            told = f"{error.filename or root}: {error.strerror or error}."
+            came = Missed(source.card.slug, FetchError(told, "Look at that place."))
+        except Exception as error:
+            told = f"{type(error).__name__}: {error} This is unexpected."
+            came = Missed(source.card.slug, FetchError(told, "Please tell the makers of openus."))
         with guard:
             done(came)
 
@@ -154,23 +165,27 @@ def adopt(
     check_terms(card, accepted)
     if not origin.exists():
         raise UsageError(f"{origin} is not there.", "Name the archive, or the folder, that you downloaded.")
-    if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
-        before = locks.read(folder)
-        if before is not None and before.contents is not None and not locks.lost(folder, before, quick=True):
-            return _there_already(source, folder, before, None)
-        raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
     aside = root / f".{card.slug}.adopting.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     try:
-        with _alone(aside):
+        with _alone(folder):
+            if any(path.name != MARK for path in folder.iterdir()):
+                before = locks.read(folder)
+                if before is not None and before.is_whole and not locks.lost(folder, before, quick=True):
+                    return _there_already(source, folder, before, None)
+                raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
             lock = _begun(card, None, accepted)
             known = {file.name.rpartition("/")[2]: file for file in card.files}
-            paths = walk(origin)[0] if origin.is_dir() else [origin.name]
+            paths, unlisted = walk(origin) if origin.is_dir() else ([origin.name], [])
+            if unlisted:
+                raise FetchError(
+                    f"{origin / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first."
+                )
             base = origin if origin.is_dir() else origin.parent
             for path in paths:
                 name = PurePosixPath(path).name
-                if name == locks.NAME or is_hidden(path):
+                if name == locks.NAME or is_hidden(path) or _comes_again(path, set(paths)):
                     continue
                 target = aside / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -178,14 +193,24 @@ def adopt(
                 if name in known or name.lower().endswith(SUFFIXES):
                     lock = lock.with_file(_adopted(replace(known.get(name, RemoteFile(name)), name=path), target))
             result = _unpacked(source, aside, replace(lock, whole=True), None, client, keep, strict=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-        return replace(result, folder=folder)
+            (folder / MARK).unlink()
+            folder.rmdir()
+            aside.rename(folder)
+            return replace(result, folder=folder)
     except OSError as error:
-        raise FetchError(f"{origin} could not be adopted: {error.strerror or error}.", "Free some room.") from error
+        raise FetchError(
+            f"{origin} could not be adopted: {error.filename or ''} {error.strerror or error}.",
+            "Look at that place, and whether the disk has room.",
+        ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _comes_again(path: str, paths: set[str]) -> bool:
+    """Whether a file came out of an archive that is brought too: the archive counts."""
+    parts = path.split("/")
+    folders = ("/".join(parts[:n]) for n in range(1, len(parts)))
+    return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
 def _adopted(file: RemoteFile, path: Path) -> Locked:
@@ -202,9 +227,18 @@ def _begun(card: Card, before: Lock | None, accepted: bool) -> Lock:
     """The lock of a run that goes on where another stopped, or begins."""
     agreed = (before.accepted if before else None) or (locks.now() if accepted and not is_open(card.licence) else None)
     fresh = Lock(card.slug, card.access.kind, dict(card.access.ids), card.licence.name, agreed)
-    if before is None or before.contents is not None:
+    if before is None:
         return fresh
-    return replace(fresh, files=before.files, whole=before.whole)
+    begun = replace(fresh, files=before.files, contents=before.contents)  # what came must come again
+    return replace(begun, whole=before.whole and before.contents is None)
+
+
+def _pinned(card: Card, before: Lock | None) -> Card:
+    """The card, with the commit of GitHub's snapshot that the lock holds."""
+    found = [re.search(r"-([0-9a-f]{40})\.zip$", name) for name in (before.files if before else ())]
+    if card.access.kind != "github" or not found or found[0] is None:
+        return card
+    return replace(card, access=replace(card.access, ids={**card.access.ids, "commit": found[0][1]}))
 
 
 def _receive(
@@ -228,7 +262,9 @@ def _receive(
             entry = _locked(file, bring(file, earlier), file.url)
         with guard:
             lock = lock.with_file(entry)
-            if time.monotonic() - written > 1.0:  # a file that is whole is known without its line, too
+            if (
+                entry.verified.startswith(("nothing", "size")) or time.monotonic() - written > 1.0
+            ):  # a file that is whole is known without its line, too
                 locks.write(folder, lock)
                 written = time.monotonic()
 
@@ -274,7 +310,8 @@ class _Bringer:
             here += count
             self.report(f"{self.card.slug}/{file.name}", here, file.size_bytes)
 
-        if path.is_file():  # whole, but for its line in the lock
+        known = file.md5 or file.sha256 or file.git_sha1 or earlier is not None
+        if path.is_file() and (known or path.with_name(f".{path.name}.partial.json").is_file()):  # whole, but unlocked
             received = measure(path, file)
             if difference(file, received) is None and (earlier is None or received.sha256 == earlier.sha256):
                 moved(received.size_bytes)
@@ -293,8 +330,7 @@ class _Bringer:
                 raise
             raise FetchError(
                 error.message,
-                f"{self.folder / locks.NAME} holds what came on {earlier.received}: the site changed its file. Move "
-                "that lock away to take the new one.",
+                f"{self.folder / locks.NAME} holds what came on {earlier.received}: the site changed its file. {_MOVE}",
             ) from error
 
     def _fresh(self, due: RemoteFile) -> RemoteFile | None:
@@ -317,20 +353,45 @@ def _unpacked(
 ) -> Fetched:
     """Unpack, look at what came out, and lock it."""
     card = source.card
-    if card.access.kind == "github" and not strict:
-        _same_tree(card, folder, lock, client)
-    unpack_all(folder, keep=keep)
+    try:
+        if card.access.kind == "github" and not strict:
+            _same_tree(card, folder, lock, client)
+        unpack_all(folder, keep=keep)
+    except ArchiveError as error:
+        if not strict and "damaged" in error.message:
+            _drop_unverified(folder, lock)
+        raise
     images = sum(1 for _ in source.items(folder))
     if strict and not images:
         names = ", ".join(file.name for file in card.files) or "what its page gives"
         raise FetchError(f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}")
-    lock = replace(lock, contents=locks.contents(folder))
-    said = []
-    if before is not None and before.contents is not None:
-        said += [f"{path} differs from what came before." for path in _changed(before.contents, lock.contents or {})]
+    came = locks.contents(folder)
+    if lock.contents is not None:
+        other = sorted(path for path, told in lock.contents.items() if came.get(path) != told)
+        if other:
+            more = f" and {len(other) - 1} more are" if len(other) > 1 else " is"
+            raise FetchError(f"{card.slug}: {other[0]}{more} not what the lock says came before.", _MOVE)
+    if not images:
+        raise FetchError(
+            f"{card.slug}: {len(came)} files are in {folder}, and its adapter knows none of them.",
+            "Its site changed the layout, or gave another set: look at them, and tell the makers of openus.",
+        )
+    lock = replace(lock, contents=came)
     locks.write(folder, lock)
     _tidy(folder, lock)
-    return _fetched(card, folder, lock, images, said)
+    return _fetched(card, folder, lock, images, ())
+
+
+_MOVE = f"Move {locks.NAME} away to take what the site gives now."
+
+
+def _drop_unverified(folder: Path, lock: Lock) -> None:
+    """Forget the files that nothing but their unpacking can prove, so that the next run brings them anew."""
+    unproved = [name for name, one in lock.files.items() if one.verified.startswith(("nothing", "size"))]
+    for name in unproved:
+        (folder / name).unlink(missing_ok=True)
+    files = {name: one for name, one in lock.files.items() if name not in unproved}
+    locks.write(folder, replace(lock, files=files, whole=False))
 
 
 def _tidy(folder: Path, lock: Lock) -> None:
@@ -339,10 +400,6 @@ def _tidy(folder: Path, lock: Lock) -> None:
         sweep(place)
         for left in [*place.glob(".*.partial"), *place.glob(".*.partial.json")]:
             left.unlink(missing_ok=True)
-
-
-def _changed(before: Mapping[str, tuple[int, str]], after: Mapping[str, tuple[int, str]]) -> list[str]:
-    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
 def _there_already(source: Source, folder: Path, lock: Lock, client: Client | None) -> Fetched:
@@ -364,11 +421,6 @@ def _there_already(source: Source, folder: Path, lock: Lock, client: Client | No
 
 
 def _fetched(card: Card, folder: Path, lock: Lock, images: int, said: Sequence[str]) -> Fetched:
-    if not images:
-        raise FetchError(
-            f"{card.slug}: {len(lock.contents or {})} files are in {folder}, and its adapter knows none of them.",
-            "Its site changed the layout, or gave another set: look at them, and tell the makers of openus.",
-        )
     files = lock.files.values()
     pinned = tuple(sorted(one.name for one in files if one.verified.startswith("nothing")))
     return Fetched(card.slug, folder, len(files), sum(one.size_bytes for one in files), pinned, images, tuple(said))
@@ -422,12 +474,15 @@ def _pointer_sha1(path: Path) -> str:
 
 def _remove_damaged(folder: Path, before: Lock) -> None:
     """Remove what came out of archives that is no longer whole, so that they come again."""
-    tops = {path.partition("/")[0] for path in locks.lost(folder, before, quick=True)}
+    tops = set()
+    for path in locks.lost(folder, before, quick=True):
+        inside, found, _ = path.partition(f"{UNPACKED}/")
+        if found:
+            tops.add(folder / f"{inside}{UNPACKED}")
     if tops and any(_VOLUME.search(name) for name in before.files):
-        tops |= {path.name for path in folder.glob(f"*{UNPACKED}")}  # which volume held it, nobody knows
+        tops |= set(folder.glob(f"*{UNPACKED}"))  # which volume held it, nobody knows
     for top in tops:
-        if top.endswith(UNPACKED):
-            shutil.rmtree(folder / top, ignore_errors=True)
+        shutil.rmtree(top, ignore_errors=True)
 
 
 _VOLUME = re.compile(r"(?i)\.z\d\d+$|\.\d{3}$|\.part\d+\.rar$")
@@ -440,11 +495,14 @@ def _link(origin: Path, target: Path) -> None:
         shutil.copyfile(origin, target)
 
 
+MARK = ".fetching"
+
+
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """The only process that fetches into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".fetching"
+    path = folder / MARK
     with path.open("ab") as mark:
         try:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
