@@ -269,6 +269,60 @@ def test_a_server_that_ignores_if_range_is_found_out_by_the_checksum(
     assert (tmp_path / "a.zip").read_bytes() == NEW
 
 
+def test_a_part_that_says_it_is_of_another_state_is_not_joined(server: Server, client: Client, tmp_path: Path) -> None:
+    partial(server, client, tmp_path)
+    server.route(
+        "/a.zip",
+        lambda request: ranged(Request("GET", "", {}, {**request.headers, "if-range": '"v2"'}), NEW, etag='"v2"'),
+    )
+    download(client, wanted(server), tmp_path)  # it ignores If-Range, and nobody told a checksum
+    assert (tmp_path / "a.zip").read_bytes() == NEW
+
+
+def test_an_answer_without_a_length_is_held_to_the_listing(server: Server, client: Client, tmp_path: Path) -> None:
+    server.route("/a.zip", Reply(200, DATA * 3, chunked=True))
+    with pytest.raises(FetchError, match="sends more bytes than it told"):
+        download(client, wanted(server, size_bytes=len(DATA)), tmp_path)
+    server.route("/a.zip", once(Reply(200, DATA, {"ETag": '"v1"'}, length=None, cut=HALF), lambda r: ranged(r, DATA)))
+    assert download(client, wanted(server, size_bytes=len(DATA)), tmp_path).sha256 == SHA256
+    assert server.asked[-1].headers["range"] == f"bytes={HALF}-"
+
+
+def test_what_was_packed_unasked_is_refused(server: Server, client: Client, tmp_path: Path) -> None:
+    server.route("/t.csv", Reply(200, b"\x1f\x8b...", {"Content-Encoding": "gzip"}))
+    with pytest.raises(FetchError, match=r"gives t\.csv packed"):
+        download(client, wanted(server, "t.csv"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(206, DATA, {"Content-Range": "bytes 0-" + "9" * 5000 + "/*"}),
+        Reply(403, b'{"message": "x"}', {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 5000}),
+        Reply(429, b"", {"Retry-After": "Fri, 31 Dec 99999 23:59:59 GMT"}),
+        Reply(302, b"", {"Location": "http://[::1/x"}),
+        Reply(302, b"", {"Location": "http://a:99999/x"}),
+        Reply(302, b"", {"Location": "https://a.org/x/%2e%2e/y"}),
+        Reply(404, b"<title>" * 20_000),
+    ],
+)
+def test_nonsense_is_one_sentence(reply: Reply, server: Server, client: Client, tmp_path: Path) -> None:
+    server.route("/a.zip", reply)
+    with pytest.raises(FetchError):
+        download(client, wanted(server), tmp_path)
+
+
+def test_a_secret_that_a_site_says_back_is_not_told(server: Server, client: Client, tmp_path: Path) -> None:
+    client.bind(server.url, {"Authorization": "Bearer s3cret-token "})
+    client.bind_query(f"{server.url}/b", "sig=s1gned%2Fvalue")
+    server.route("/a.zip", Reply(401, b'{"message": "bad token Bearer s3cret-token \\u001b]0;x"}'))
+    server.route("/b/a.zip", Reply(403, b"<html><title>sig=s1gned/value refused</title>"))
+    for path in ("/a.zip", "/b/a.zip"):
+        with pytest.raises(FetchError, match=r"\*\*\*") as error:
+            download(client, RemoteFile("a.zip", url=server.url + path), tmp_path)
+        assert "s3cret" not in str(error.value) and "s1gned" not in str(error.value) and "\x1b" not in str(error.value)
+
+
 def test_all_that_was_missing_is_nothing(server: Server, client: Client, tmp_path: Path) -> None:
     partial(server, client, tmp_path)
     (tmp_path / ".a.zip.partial").write_bytes(DATA)
@@ -389,7 +443,15 @@ def test_mirrors_come_of_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "m.json").write_text('{"https://a.org": "http://b.org"}')
     monkeypatch.setenv("OPENUS_MIRRORS", str(tmp_path / "m.json"))
     assert clients.mirrors() == {"https://a.org": "http://b.org"}
-    for wrong in ("{", str(tmp_path / "none.json"), '["x"]', '{"https://a.org": 1}', '{"a.org": "http://b.org"}'):
+    for wrong in (
+        "{",
+        '{"https://a.org": "http://[::1"}',
+        '{"https://a.org:99999": "http://b"}',
+        str(tmp_path / "none.json"),
+        '["x"]',
+        '{"https://a.org": 1}',
+        '{"a.org": "http://b.org"}',
+    ):
         monkeypatch.setenv("OPENUS_MIRRORS", wrong)
         with pytest.raises(UsageError, match="OPENUS_MIRRORS"):
             clients.mirrors()

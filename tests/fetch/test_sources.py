@@ -374,6 +374,82 @@ def test_what_to_fetch_must_be_clear(args: tuple[str, ...]) -> None:
     assert fetch(*args).exit_code == 2
 
 
+def test_a_lock_pins_all_that_came(site: Callable[..., sites.Files], server: Server, tmp_path: Path) -> None:
+    files = site("camus")  # its zip has other bytes each time: what is in it counts
+    root = tmp_path / "raw"
+    assert fetch("camus", "--root", root, "--accept-licence").exit_code == 0
+    lock = (root / "camus/fetch.lock.json").read_text()
+    (name,) = (name for name in files if name.startswith("CAMUS_public"))
+    for other in ({**files, "more.txt": b"x"}, {**files, name: sites.zipped({"CAMUS_public/x.txt": b"y"})}):
+        shutil.rmtree(root / "camus")
+        (root / "camus").mkdir()
+        (root / "camus/fetch.lock.json").write_text(lock)
+        sites.serve(server, card_of("camus"), other)
+        ran = fetch("camus", "--root", root, "--accept-licence")
+        if "more.txt" in other:
+            assert ran.exit_code == 0, ran.stderr  # more is no contradiction
+        else:
+            assert ran.exit_code == 1 and "not what the lock says came before" in ran.stderr
+
+
+def test_a_file_that_the_site_no_longer_lists_is_told(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    files = dict(site("aul"))
+    root = tmp_path / "raw"
+    assert fetch("aul", "--root", root).exit_code == 0
+    shutil.rmtree(root / "aul/Normal.zip.unpacked")
+    del files["Normal.zip"]
+    sites.serve(server, card_of("aul"), files)
+    ran = fetch("aul", "--root", root)
+    assert ran.exit_code == 1 and "no longer lists Normal.zip" in ran.stderr
+
+
+def test_an_archive_that_came_damaged_comes_anew(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    site("camus")
+    routes = list(server._routes)
+    (place,) = (path for _, path, _ in routes if path.endswith("/download"))
+    whole = next(handler for _, path, handler in routes if path == place)
+    data = whole(Request("GET", "", {}, {})).body
+    broken = data[: len(data) // 2] + bytes(100) + data[len(data) // 2 + 100 :]
+    server.route(place, Reply(200, broken, chunked=True))
+    assert "damaged" in fetch("camus", "--root", tmp_path / "raw", "--accept-licence").stderr
+    server.route(place, whole)
+    assert fetch("camus", "--root", tmp_path / "raw", "--accept-licence").exit_code == 0
+
+
+def test_a_file_that_a_person_put_there_is_not_taken_for_received(
+    site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    files = site("buid")  # nobody publishes checksums of it
+    write(tmp_path / "raw/buid/Benign.zip", b"PK\x03\x04 something else")
+    assert fetch("buid", "--root", tmp_path / "raw", "--accept-licence", "--keep-archives").exit_code == 0
+    assert (tmp_path / "raw/buid/Benign.zip").read_bytes() == files["Benign.zip"]
+
+
+def test_what_is_in_the_way_of_one_stops_no_other(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/aul").write_bytes(b"a file")
+    ran = fetch("aul", "hc18", "--root", tmp_path / "raw", "--json")
+    assert ran.exit_code == 1 and "Traceback" not in ran.stderr
+    assert set(ran.json["failed"]) == {"aul"} and ran.json["fetched"][0]["slug"] == "hc18"
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../../x", "a/../../x", 5])
+def test_a_lock_that_leaves_its_folder_is_none(name: object, site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    fetch("hc18", "--root", tmp_path / "raw")
+    path = tmp_path / "raw/hc18/fetch.lock.json"
+    told = json.loads(path.read_text())
+    told["files"][0]["name"] = name
+    path.write_text(json.dumps(told))
+    ran = fetch("hc18", "--root", tmp_path / "raw")
+    assert ran.exit_code == 1 and "no lock file of openus" in ran.stderr
+
+
 # by hand
 
 
@@ -446,6 +522,27 @@ def test_a_link_to_stanfords_container(
         assert ran.exit_code in (1, 2) and said in ran.stderr and "0ther" not in ran.stderr
     monkeypatch.delenv("OPENUS_AIMI_SAS_URL")
     assert "By hand" in fetch(*args).stderr
+
+
+def test_an_adoption_takes_nothing_that_it_did_not_look_at(
+    published: Callable[[str], sites.Files], tmp_path: Path
+) -> None:
+    published("bus-b")
+    packed = tmp_path / "published/bus-b"
+    (tmp_path / "elsewhere").mkdir()
+    (packed / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    args = ("bus-b", "--root", tmp_path / "raw", "--from", packed, "--accept-licence")
+    assert "was not looked into" in fetch(*args).stderr
+    (packed / "link").unlink()
+    write(packed / "BUS.zip.unpacked/BUS/original/000999.png", b"")  # beside its archive: the archive counts
+    write(tmp_path / "raw/bus-b/.git", b"mine")
+    assert "holds something already" in fetch(*args).stderr
+    assert (tmp_path / "raw/bus-b/.git").read_bytes() == b"mine"
+    shutil.rmtree(tmp_path / "raw/bus-b")
+    with fetching._alone(tmp_path / "raw/bus-b"):
+        assert "Another process fetches" in fetch(*args).stderr
+    assert fetch(*args).exit_code == 0
+    assert ids("bus-b", tmp_path / "raw") == declared("bus-b")
 
 
 def test_what_is_not_the_source_is_not_adopted(tmp_path: Path, published: Callable[[str], sites.Files]) -> None:
