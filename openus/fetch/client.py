@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log whole addresses, signatures and all
 
-USER_AGENT = f"openus/{__version__} (+https://pypi.org/project/openus)"
+USER_AGENT = f"openus/{__version__} (ultrasound dataset curation toolkit)"
 """Own, because sites turn default ones away."""
 
 MOST_REDIRECTS = 10
