@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -81,6 +82,8 @@ class _Partial:
         self.notes = path.with_name(f".{path.name}.partial.json")
         self.state = _State(told(str(file.url)))
         self._reset()
+        for left in path.parent.glob(f".{glob.escape(self.notes.name)}.*.part"):
+            left.unlink(missing_ok=True)  # of a run that was killed while it wrote its notes
         if not self.path.exists():
             return
         kept = self._read()
