@@ -272,13 +272,13 @@ def _receive(
         with ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE))) as pool:
             futures = [pool.submit(one, file) for file in files]
             try:
-                for future in futures:
-                    future.result()
-            except BaseException as error:
-                if not isinstance(error, Exception):
-                    bring.client.stop.set()  # the other files stop too, with all that came kept
+                failed = [error for future in futures if (error := future.exception()) is not None]
+            except BaseException:
+                bring.client.stop.set()  # all files stop, with all that came kept
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        if failed:  # the others came all the same
+            raise failed[0]
         lock = replace(lock, whole=True)
     finally:
         if lock.files:
