@@ -40,7 +40,7 @@ MOST_TEXT = 64 << 20
 
 SECRET_WORDS = frozenset(
     "access_token token key sig se sp sv st skoid googleaccessid signature policy key-pair-id passcode tempauth "
-    "authkey uuid at context private_link api_key resourcekey".split()
+    "authkey uuid pwd code sas at context private_link api_key resourcekey".split()
 )
 """Names in a query that sign or identify, in lower case; `X-Amz-…` and `X-Goog-…` are too."""
 
@@ -99,9 +99,9 @@ def mirrors() -> dict[str, str]:
         raise UsageError(
             "OPENUS_MIRRORS must map sites to base URLs.", 'As in {"https://zenodo.org": "http://mirror/z"}.'
         )
-    for address in [*told, *told.values()]:
-        if not _is_address(address):
-            raise UsageError(f"OPENUS_MIRRORS: {address[:200]!r} is no http(s) address.")
+    for number, addresses in enumerate(told.items(), start=1):
+        if not all(map(_is_address, addresses)):  # which may hold a password
+            raise UsageError(f"OPENUS_MIRRORS: entry {number} has something that is no http(s) address.")
     return {site.rstrip("/"): base.rstrip("/") for site, base in told.items()}
 
 
@@ -113,6 +113,9 @@ def told(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return f"an address that is none ({parts.scheme[:20]})"
+        urlencode(parse_qsl(parts.query))
     except ValueError:
         return "an address that is none"
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _secret(name)]
@@ -122,6 +125,8 @@ def told(url: str) -> str:
 
 def _secret(name: str) -> bool:
     lower = name.lower()
+    if re.search("token|secret|passw|auth|key|sig|credential|jwt", lower):
+        return True
     return lower in SECRET_WORDS or lower.startswith(("x-amz-", "x-goog-"))
 
 
@@ -162,7 +167,13 @@ class Client:
     """Once set, waits end and downloads stop, in all threads, by KeyboardInterrupt; all that came is kept."""
 
     def __post_init__(self) -> None:
-        self._http = httpx2.Client(follow_redirects=False, timeout=self.patience.timeout_s)
+        try:
+            self._http = httpx2.Client(follow_redirects=False, timeout=self.patience.timeout_s)
+        except (OSError, ValueError, httpx2.InvalidURL) as error:
+            raise UsageError(
+                "The proxies or certificates that the environment names cannot be used.",
+                "Look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE.",
+            ) from error
         self._secrets: list[tuple[str, dict[str, str]]] = []
         self._queries: list[tuple[str, str]] = []
         self._cookies: dict[str, dict[str, str]] = {}

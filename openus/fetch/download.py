@@ -167,6 +167,16 @@ def measure(path: Path, file: RemoteFile) -> Received:
     return Received(path.stat().st_size, sha256, md5, git_sha1(path) if file.git_sha1 else None)
 
 
+def was_finished(path: Path) -> bool:
+    """Whether a run was killed just after it had put the whole file in its place: of it only its notes are left."""
+    part, notes = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.partial.json")
+    try:
+        total = json.loads(notes.read_text(encoding="utf-8"))["total"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return not part.exists() and bool(total == path.stat().st_size)
+
+
 def download(client: Client, file: RemoteFile, folder: Path, progress: Progress = lambda _: None) -> Received:
     """Bring `file` to `folder / file.name`, verified by what is told of it: size, MD5, SHA-256, git's SHA-1.
 

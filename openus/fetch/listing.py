@@ -156,8 +156,10 @@ def safe(card: Card, name: str) -> str:
     """`name`, which a site told, where it stays in its folder. Raises FetchError."""
     parts = name.split("/")
     odd = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in name)
-    bad = odd or any(part in ("", ".", "..") or len(part.encode()) > 240 or part.endswith(UNPACKED) for part in parts)
-    bad = bad or name == locks.NAME
+    bad = odd or any(
+        part in ("", ".", "..") or len(part.encode(errors="replace")) > 226 or part.endswith(UNPACKED) for part in parts
+    )
+    bad = bad or name == locks.NAME or len(name) > 1000
     if bad or "\\" in name or parts[0].startswith("."):
         raise FetchError(f"{card.slug}: its site lists a file named {name!r}, which is refused.", steps(card))
     return name

@@ -77,12 +77,15 @@ def read(folder: Path) -> Lock | None:
             raise ValueError("another format")
         files = {one["name"]: Locked(**one) for one in told.pop("files")}
         contents = told.pop("contents")
+        rows = [(one.size_bytes, one.sha256) for one in files.values()] + list((contents or {}).values())
+        if not all(isinstance(size, int) and re.fullmatch("[0-9a-f]{64}", str(sha256)) for size, sha256 in rows):
+            raise ValueError("a size or checksum in it is none")
         if not all(map(_stays_inside, [*files, *(contents or ())])) or not isinstance(told["slug"], str):
             raise ValueError("a name in it leaves its folder")
         if contents is not None:
             contents = {str(name): (int(size), str(sha256)) for name, (size, sha256) in contents.items()}
         return Lock(**told, files=files, contents=contents)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise FetchError(f"{path} is no lock file of openus ({error}).", "Move it away to fetch anew.") from error
 
 

@@ -24,7 +24,17 @@ from openus.errors import ArchiveError, FetchError, OpenusError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import SUFFIXES, UNPACKED, unpack, unpack_all
 from openus.fetch.client import Client, told
-from openus.fetch.download import LFS_POINTER, SNIFF, Received, check_beginning, difference, download, measure, room
+from openus.fetch.download import (
+    LFS_POINTER,
+    SNIFF,
+    Received,
+    check_beginning,
+    difference,
+    download,
+    measure,
+    room,
+    was_finished,
+)
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, is_open, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
@@ -92,14 +102,16 @@ def fetch(
         if before is not None:
             _remove_damaged(folder, before)
         lock = _begun(card, before, accepted)
-        if lock.whole and all(path.name.startswith(".") or path.name == locks.NAME for path in folder.iterdir()):
-            lock = replace(lock, whole=False)  # all that came was removed
+        if lock.whole and not _all_here(folder, lock):
+            lock = replace(lock, whole=False)  # something went, or changed, before it was unpacked
         if not lock.whole:
             files = [replace(file, name=safe(card, file.name)) for file in resolve(_pinned(card, before), client)]
             expected = {} if card.access.kind in MADE_ON_THE_FLY or before is None else before.files
             gone = sorted(set(expected) - {file.name for file in files})
             if gone:
                 raise FetchError(f"{card.slug}: its site no longer lists {gone[0]}, which the lock holds.", _MOVE)
+            if expected and lock.contents is not None:  # a lock that was whole says what belongs to the set
+                files = [file for file in files if file.name in expected]
             room(folder, sum(file.size_bytes or 0 for file in files if not (folder / file.name).is_file()))
             bring = _Bringer(card, folder, client, report)
             lock = _receive(folder, files, expected, lock, bring, jobs)
@@ -183,6 +195,13 @@ def adopt(
                     f"{origin / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first."
                 )
             base = origin if origin.is_dir() else origin.parent
+            theirs = locks.read(origin) if origin.is_dir() else None
+            if theirs is not None and theirs.slug == card.slug and theirs.is_whole:
+                wrong = locks.lost(origin, theirs, quick=False)
+                if wrong:
+                    path, what = next(iter(wrong.items()))
+                    raise FetchError(f"{origin}: {path} {what}, by the lock in it.", "Copy it again.")
+                lock = replace(lock, files=theirs.files)
             for path in paths:
                 name = PurePosixPath(path).name
                 if name == locks.NAME or is_hidden(path) or _comes_again(path, set(paths)):
@@ -190,7 +209,7 @@ def adopt(
                 target = aside / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(base / path, target)
-                if name in known or name.lower().endswith(SUFFIXES):
+                if path not in lock.files and (name in known or name.lower().endswith(SUFFIXES)):
                     lock = lock.with_file(_adopted(replace(known.get(name, RemoteFile(name)), name=path), target))
             result = _unpacked(source, aside, replace(lock, whole=True), None, client, keep, strict=True)
             (folder / MARK).unlink()
@@ -225,12 +244,26 @@ def _adopted(file: RemoteFile, path: Path) -> Locked:
 
 def _begun(card: Card, before: Lock | None, accepted: bool) -> Lock:
     """The lock of a run that goes on where another stopped, or begins."""
-    agreed = (before.accepted if before else None) or (locks.now() if accepted and not is_open(card.licence) else None)
+    agreed = before.accepted if before and before.contents is None else None  # a whole lock may be somebody else's
+    agreed = agreed or (locks.now() if accepted and not is_open(card.licence) else None)
     fresh = Lock(card.slug, card.access.kind, dict(card.access.ids), card.licence.name, agreed)
     if before is None:
         return fresh
     begun = replace(fresh, files=before.files, contents=before.contents)  # what came must come again
     return replace(begun, whole=before.whole and before.contents is None)
+
+
+def _all_here(folder: Path, lock: Lock) -> bool:
+    """Whether each file that was received is still there as it came, or what came out of it."""
+    some = any(folder.rglob(f"*{UNPACKED}"))
+    for name, one in lock.files.items():
+        path = folder / name
+        if path.is_file():
+            if sha256_file(path) != one.sha256:
+                return False
+        elif not (folder / f"{name}{UNPACKED}").is_dir() and not (some and _VOLUME.search(name)):
+            return False
+    return bool(lock.files)
 
 
 def _pinned(card: Card, before: Lock | None) -> Card:
@@ -256,7 +289,9 @@ def _receive(
     def one(file: RemoteFile) -> None:
         nonlocal lock, written
         earlier = expected.get(file.name)
-        if earlier is not None and (folder / f"{file.name}{UNPACKED}").is_dir():
+        path = folder / file.name
+        kept = earlier is not None and (not path.is_file() or sha256_file(path) == earlier.sha256)
+        if earlier is not None and kept and (folder / f"{file.name}{UNPACKED}").is_dir():
             entry = earlier
         else:
             entry = _locked(file, bring(file, earlier), file.url)
@@ -311,12 +346,18 @@ class _Bringer:
             self.report(f"{self.card.slug}/{file.name}", here, file.size_bytes)
 
         known = file.md5 or file.sha256 or file.git_sha1 or earlier is not None
-        if path.is_file() and (known or path.with_name(f".{path.name}.partial.json").is_file()):  # whole, but unlocked
+        if path.is_file() and (known or was_finished(path)):  # whole, but for its line in the lock
             received = measure(path, file)
             if difference(file, received) is None and (earlier is None or received.sha256 == earlier.sha256):
                 moved(received.size_bytes)
                 return received
-        due = file if earlier is None or file.sha256 else replace(file, sha256=earlier.sha256)
+        if earlier is not None and file.sha256 not in (None, earlier.sha256):
+            raise FetchError(
+                f"{self.card.slug}: the site lists {file.name} with sha256 {file.sha256}; {earlier.sha256} came on "
+                f"{earlier.received}: the site changed its file.",
+                _MOVE,
+            )
+        due = file if earlier is None else replace(file, sha256=earlier.sha256)
         try:
             try:
                 return download(self.client, due, self.folder, moved)
@@ -369,6 +410,11 @@ def _unpacked(
     if lock.contents is not None:
         other = sorted(path for path, told in lock.contents.items() if came.get(path) != told)
         if other:
+            locks.write(folder, replace(lock, files=before.files if before else {}, whole=False))
+            for path in other:
+                inside, found, _ = path.partition(f"{UNPACKED}/")
+                if found:
+                    shutil.rmtree(folder / f"{inside}{UNPACKED}", ignore_errors=True)
             more = f" and {len(other) - 1} more are" if len(other) > 1 else " is"
             raise FetchError(f"{card.slug}: {other[0]}{more} not what the lock says came before.", _MOVE)
     if not images:
@@ -404,7 +450,10 @@ def _tidy(folder: Path, lock: Lock) -> None:
 
 def _there_already(source: Source, folder: Path, lock: Lock, client: Client | None) -> Fetched:
     """Nothing is fetched; what the site lists today is held against the lock."""
-    card, said = source.card, ["it is there already, as its lock says."]
+    card, said = (
+        source.card,
+        ["it is there already, by names and sizes as its lock says (verify-raw compares each byte)."],
+    )
     if client is not None and card.access.kind in RESOLVERS and lock.files:
         try:
             for file in resolve(card, client):
@@ -475,7 +524,8 @@ def _pointer_sha1(path: Path) -> str:
 def _remove_damaged(folder: Path, before: Lock) -> None:
     """Remove what came out of archives that is no longer whole, so that they come again."""
     tops = set()
-    for path in locks.lost(folder, before, quick=True):
+    quick = not locks.lost(folder, before, quick=True)
+    for path in () if quick else locks.lost(folder, before, quick=False):
         inside, found, _ = path.partition(f"{UNPACKED}/")
         if found:
             tops.add(folder / f"{inside}{UNPACKED}")
@@ -501,7 +551,10 @@ MARK = ".fetching"
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """The only process that fetches into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(f"{folder}: {error.strerror or error}.", "Look at that place.") from error
     path = folder / MARK
     with path.open("ab") as mark:
         try:

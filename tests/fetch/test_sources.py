@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -436,6 +438,107 @@ def test_what_is_in_the_way_of_one_stops_no_other(site: Callable[..., sites.File
     ran = fetch("aul", "hc18", "--root", tmp_path / "raw", "--json")
     assert ran.exit_code == 1 and "Traceback" not in ran.stderr
     assert set(ran.json["failed"]) == {"aul"} and ran.json["fetched"][0]["slug"] == "hc18"
+
+
+@pytest.mark.parametrize("slug", ["ccaui", "camus"])  # Mendeley tells SHA-256; Girder's zip differs each time
+def test_what_a_lock_refuses_it_refuses_on_every_run(
+    slug: str, site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    files = site(slug)
+    root, args = tmp_path / "raw", (slug, "--root", tmp_path / "raw", "--accept-licence")
+    assert fetch(*args).exit_code == 0
+    lock = (root / slug / "fetch.lock.json").read_text()
+    shutil.rmtree(root / slug)
+    write(root / slug / "fetch.lock.json", lock)
+    other = {}
+    for name, data in files.items():  # the same sizes all over
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            other[name] = data
+            continue
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
+        first = sorted(members)[0]
+        members[first] = members[first][:-1] + bytes([members[first][-1] ^ 1])
+        other[name] = sites.zipped(members)
+    sites.serve(server, card_of(slug), other)
+    for _ in range(3):
+        ran = fetch(*args)
+        assert ran.exit_code == 1 and "away to take what the site gives now" in ran.stderr
+    sites.serve(server, card_of(slug), files)
+    assert fetch(*args).exit_code == 0
+    assert openus("verify-raw", root / slug).exit_code == 0
+
+
+def interrupted(*args: object) -> None:
+    """A fetch that dies after all was received and before it is unpacked."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fetching, "unpack_all", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert fetch(*args).exit_code == 130
+
+
+def test_what_is_lost_between_receiving_and_unpacking_comes_again(
+    site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    site("aul")
+    args = ("aul", "--root", tmp_path / "raw")
+    interrupted(*args)
+    (tmp_path / "raw/aul/Benign.zip").unlink()
+    (tmp_path / "raw/aul/Normal.zip").write_bytes(sites.zipped({"Normal/Normal/image/9.jpg": b"\xff\xd8\xff"}))
+    ran = fetch(*args)
+    assert ran.exit_code == 0, ran.stderr
+    assert ids("aul", tmp_path / "raw") == declared("aul")
+
+
+def test_a_damaged_archive_that_was_kept_comes_again(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    files = site("aul")
+    args = ("aul", "--root", tmp_path / "raw", "--keep-archives")
+    assert fetch(*args).exit_code == 0
+    (tmp_path / "raw/aul/Benign.zip").write_bytes(files["Benign.zip"][:-9])
+    assert fetch(*args).exit_code == 0
+    assert (tmp_path / "raw/aul/Benign.zip").read_bytes() == files["Benign.zip"]
+    assert openus("verify-raw", tmp_path / "raw/aul").exit_code == 0
+
+
+def test_damage_of_the_same_size_is_mended_with_what_is_missing(
+    site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    site("aul")
+    args = ("aul", "--root", tmp_path / "raw")
+    assert fetch(*args).exit_code == 0
+    first, second = (sorted((tmp_path / f"raw/aul/{n}.zip.unpacked").rglob("*.jpg"))[0] for n in ("Benign", "Normal"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-1] + b"x")
+    assert "by names and sizes" in fetch(*args).stdout
+    second.unlink()
+    assert fetch(*args).exit_code == 0
+    assert first.read_bytes() == whole and second.exists()
+
+
+def test_an_old_file_does_not_pass_as_the_download_after_a_kill(
+    site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    files = site("buid")
+    folder = tmp_path / "raw/buid"
+    old = files["Benign.zip"][:-1] + b"x"
+    write(folder / "Benign.zip", old)
+    write(folder / ".Benign.zip.partial", files["Benign.zip"][:100])
+    write(folder / ".Benign.zip.partial.json", json.dumps({"url": "x", "validator": None, "total": len(old)}))
+    assert fetch("buid", "--root", tmp_path / "raw", "--accept-licence", "--keep-archives").exit_code == 0
+    assert (folder / "Benign.zip").read_bytes() == files["Benign.zip"]
+
+
+def test_a_raw_folder_with_its_lock_is_adopted_by_that_lock(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    assert fetch("hc18", "--root", tmp_path / "raw").exit_code == 0
+    args = ("hc18", "--root", tmp_path / "mine", "--from", tmp_path / "raw/hc18")
+    assert fetch(*args).exit_code == 0
+    copied = [json.loads((tmp_path / f"{r}/hc18/fetch.lock.json").read_text())["files"] for r in ("raw", "mine")]
+    assert copied[0] == copied[1]
+    shutil.rmtree(tmp_path / "mine")
+    victim = sorted((tmp_path / "raw/hc18").rglob("*.png"))[0]
+    victim.write_bytes(victim.read_bytes()[:-1] + b"x")
+    ran = fetch(*args)
+    assert ran.exit_code == 1 and "by the lock in it" in ran.stderr and not (tmp_path / "mine/hc18").exists()
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../../x", "a/../../x", 5])
