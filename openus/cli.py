@@ -170,7 +170,9 @@ def fetch(
     from openus import sources, terminal
     from openus.fetch import listing
     from openus.fetch import source as site
+    from openus.fetch.adopt import adopt
     from openus.fetch.client import Client
+    from openus.fetch.folder import Fetched
 
     alone = origin is None or (len(slugs) == 1 and not mirror)
     if (bool(slugs) + everything + only_open) != 1 or not alone or (mirror and not slugs):
@@ -180,17 +182,17 @@ def fetch(
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [sources.load(slug) for slug in dict.fromkeys(slugs or sources.slugs())]
-    came: list[site.Fetched | site.Missed] = []
+    came: list[Fetched | site.Missed] = []
     missing: dict[str, str] = {}
 
-    def done(one: site.Fetched | site.Missed) -> None:
+    def done(one: Fetched | site.Missed) -> None:
         came.append(one)
         if not as_json:
             click.echo(terminal.fetched_text(one), err=isinstance(one, site.Missed))
 
     with Client() as client, terminal.transfers() as report:
         if origin is not None:
-            done(site.adopt(chosen[0], root, origin, client, accepted=accept_licence, keep=keep_archives))
+            done(adopt(chosen[0], root, origin, accepted=accept_licence, keep=keep_archives))
         elif slugs:
             chosen = [listing.elsewhere(one, mirror) for one in chosen]
             for one in chosen:

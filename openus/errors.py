@@ -18,6 +18,8 @@ Library exceptions are translated into this tree at the border of `decode` and `
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class OpenusError(Exception):
     """A job that failed: `message` says what and where, `hint` what to do next."""
@@ -63,7 +65,14 @@ class FetchError(OpenusError):
 
 
 class ArchiveError(OpenusError):
-    """An archive that is not unpacked: damaged, encrypted, unsafe, too large for its limits or the disk."""
+    """An archive that is not unpacked: damaged, encrypted, unsafe, too large for its limits or the disk.
+
+    `damaged` is the archive whose bytes are at fault, where they are: fetched again it may be whole.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, damaged: Path | None = None) -> None:
+        super().__init__(message, hint)
+        self.damaged = damaged
 
 
 class FileError(OpenusError):

@@ -13,7 +13,8 @@ from openus.errors import UsageError
 
 if TYPE_CHECKING:
     from openus.data import Card
-    from openus.fetch.source import Fetched, Missed
+    from openus.fetch.folder import Fetched
+    from openus.fetch.source import Missed
 
 Report = Callable[[str, int, int], None]
 """Called with (what, done, of how many)."""
@@ -281,7 +282,7 @@ def missing_text(missing: Mapping[str, str]) -> str:
 
 def fetched_json(came: Sequence[Fetched | Missed], missing: Mapping[str, str]) -> dict[str, Any]:
     """The same as one document."""
-    from openus.fetch.source import Fetched
+    from openus.fetch.source import Missed
 
     return {
         "fetched": [
@@ -289,9 +290,9 @@ def fetched_json(came: Sequence[Fetched | Missed], missing: Mapping[str, str]) -
                 "slug": one.slug, "folder": str(one.folder), "files": one.files, "bytes": one.size_bytes,
                 "items": one.images, "pinned": list(one.pinned), "told": list(one.told),
             }
-            for one in came if isinstance(one, Fetched)
+            for one in came if not isinstance(one, Missed)
         ],
-        "failed": {one.slug: str(one.error) for one in came if not isinstance(one, Fetched)},
+        "failed": {one.slug: str(one.error) for one in came if isinstance(one, Missed)},
         "missing": dict(missing),
     }  # fmt: skip
 
@@ -396,7 +397,8 @@ def _transfer_bars() -> Iterator[Callable[[str, int, int | None], None]]:
             if name not in tasks:
                 tasks[name] = bar.add_task(name, total=whole)
             bar.update(tasks[name], completed=here, total=whole, visible=here != whole)
-            sizes[name] = (here, whole)
+            if "/" in name:  # a file that comes; else it is what is done with them
+                sizes[name] = (here, whole)
             wholes = [whole for _, whole in sizes.values()]
             total = None if None in wholes else sum(whole or 0 for whole in wholes)
             bar.update(everything, completed=sum(here for here, _ in sizes.values()), total=total)

@@ -22,7 +22,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,16 @@ class Unpacked:
     size_bytes: int
 
 
-def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT) -> Unpacked:
-    """Unpack `archive` into `folder`, which must not exist yet.
+def unpack(
+    archive: Path, folder: Path, limits: Limits = DEFAULT, *, progress: Callable[[int], None] = lambda _: None
+) -> Unpacked:
+    """Unpack `archive` into `folder`, which must not exist yet. `progress` is called with the bytes written.
 
     Raises ArchiveError, and then leaves nothing behind, when the archive is damaged, encrypted, unsafe or larger than
     `limits`, when a part of a split zip is missing, when the disk is full, and when another process unpacks here.
     """
     with _alone(folder.parent):
-        return _unpack(archive, folder, limits)
+        return _unpack(archive, folder, limits, progress)
 
 
 @contextlib.contextmanager
@@ -83,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _unpack(archive: Path, folder: Path, limits: Limits) -> Unpacked:
+def _unpack(archive: Path, folder: Path, limits: Limits, progress: Callable[[int], None]) -> Unpacked:
     if folder.exists():
         raise ArchiveError(f"{folder} is there already.", "Remove it, or take it as it is.")
     aside = folder.parent / f".{folder.name}.unpacking.part"
@@ -92,10 +94,11 @@ def _unpack(archive: Path, folder: Path, limits: Limits) -> Unpacked:
             shutil.rmtree(aside)
         aside.mkdir(parents=True)
         volumes = parts(archive)
-        target = Target(archive, aside, stem(archive.name), limits, sum(part.stat().st_size for part in volumes))
+        packed = sum(part.stat().st_size for part in volumes)
+        target = Target(archive, aside, stem(archive.name), limits, packed, progress)
         extract(archive, volumes, target)
         if not target.files:
-            raise ArchiveError(f"{archive.name} holds no file.", "Fetch it again.")
+            raise ArchiveError(f"{archive.name} holds no file.", "Fetch it again.", damaged=archive)
         os.sync()  # one call for many thousands of files
         aside.rename(folder)
         return Unpacked(folder, target.files, target.written)
@@ -109,7 +112,9 @@ def _unpack(archive: Path, folder: Path, limits: Limits) -> Unpacked:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def unpack_all(folder: Path, *, keep: bool = True, limits: Limits = DEFAULT) -> list[Unpacked]:
+def unpack_all(
+    folder: Path, *, keep: bool = True, limits: Limits = DEFAULT, progress: Callable[[int], None] = lambda _: None
+) -> list[Unpacked]:
     """Unpack every archive below `folder`, and those within, each into `<its name>.unpacked/` beside it.
 
     A folder of that name counts as unpacked: `unpack` leaves no half ones. With `keep` false an archive goes as soon as
@@ -133,7 +138,7 @@ def unpack_all(folder: Path, *, keep: bool = True, limits: Limits = DEFAULT) -> 
                 seen.add(path)
                 into = path.with_name(f"{path.name}{UNPACKED}")
                 if not into.exists():
-                    done.append(_unpack(path, into, limits))
+                    done.append(_unpack(path, into, limits, progress))
                 if sum(one.size_bytes for one in done) > room:
                     raise ArchiveError(f"{path.name}, with all before it, comes to more than {room:,.0f} bytes.")
                 if not keep:

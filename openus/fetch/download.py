@@ -177,10 +177,17 @@ def was_finished(path: Path) -> bool:
     return not part.exists() and bool(total == path.stat().st_size)
 
 
-def download(client: Client, file: RemoteFile, folder: Path, progress: Progress = lambda _: None) -> Received:
+def download(
+    client: Client,
+    file: RemoteFile,
+    folder: Path,
+    progress: Progress = lambda _: None,
+    settled: Callable[[Received], None] = lambda _: None,
+) -> Received:
     """Bring `file` to `folder / file.name`, verified by what is told of it: size, MD5, SHA-256, git's SHA-1.
 
-    Goes on where a killed run stopped. Raises FetchError: what arrived in its stead, and what to do.
+    Goes on where a killed run stopped. `settled` is called when the file is in its place and `was_finished` still says
+    so. Raises FetchError: what arrived in its stead, and what to do.
     """
     if file.url is None:
         raise FetchError(f"{file.name} has no address.", "Get it by hand and adopt it with --from.")
@@ -206,6 +213,7 @@ def download(client: Client, file: RemoteFile, folder: Path, progress: Progress 
             part.drop()
             raise FetchError(wrong, "The site changed it, or it was damaged on the way.")
         part.path.replace(path)
+        settled(received)
         part.notes.unlink(missing_ok=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

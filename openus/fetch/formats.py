@@ -44,21 +44,26 @@ def extract(archive: Path, volumes: Sequence[Path], target: Target) -> None:
             raise ArchiveError(
                 f"{archive.name} is no archive: it begins with {first[:12]!r}.",
                 "A site may have sent an error page in its place: fetch it again.",
+                damaged=archive,
             )
     except ArchiveError:
         raise
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error  # gzip, bz2
+        raise ArchiveError(
+            f"{archive.name} is damaged: {error}.", "Fetch it again.", damaged=archive
+        ) from error  # gzip, bz2
     except MemoryError as error:
         raise ArchiveError(
-            f"{archive.name} asks for more memory than there is.", "It is damaged or hostile."
+            f"{archive.name} asks for more memory than there is.", "It is damaged or hostile.", damaged=archive
         ) from error
     except (RuntimeError, NotImplementedError) as error:  # zipfile: an unknown method
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}.", "Unpack it by hand.") from error
     except Exception as error:  # the border: whatever a library throws at hostile bytes
-        raise ArchiveError(f"{archive.name} is damaged: {error or type(error).__name__}.", "Fetch it again.") from error
+        raise ArchiveError(
+            f"{archive.name} is damaged: {error or type(error).__name__}.", "Fetch it again.", damaged=archive
+        ) from error
 
 
 _STREAMS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
@@ -127,7 +132,9 @@ def _tar_or_file(stream: IO[bytes], target: Target) -> None:
     while data := stream.read(_CHUNK):  # to the checksum behind the end of the tar
         behind += len(data)
         if behind > MOST_BEHIND:
-            raise ArchiveError(f"{target.archive.name} goes on behind its end.", "It is damaged or hostile.")
+            raise ArchiveError(
+                f"{target.archive.name} goes on behind its end.", "It is damaged or hostile.", damaged=target.archive
+            )
 
 
 MOST_BEHIND = 64 << 20
@@ -295,7 +302,7 @@ def _rar(archive: Path, target: Target) -> None:
                 else:
                     _rar_member(header, target)
     except unrarlib.BadRarFile as error:
-        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.", damaged=archive) from error
 
 
 def _rar_headers(rar: Any) -> Iterator[Any]:
@@ -315,7 +322,7 @@ def _rar_headers(rar: Any) -> Iterator[Any]:
 
 def _rar_member(header: Any, target: Target) -> None:
     """One member. An error within the library's callback cannot pass through it, and is raised behind it."""
-    failed: list[Exception] = []
+    failed: list[BaseException] = []
     pieces = [piece for piece in header.FileNameW.replace("\\", "/").split("/") if piece not in ("", ".")]
     with target.file("/".join(pieces)) as write:
 
@@ -323,7 +330,7 @@ def _rar_member(header: Any, target: Target) -> None:
             try:
                 if not failed:
                     write(data)
-            except Exception as error:
+            except BaseException as error:
                 failed.append(error)
 
         header.test(take)
@@ -382,4 +389,4 @@ def _seven(archive: Path, target: Target) -> None:
     except py7zr.exceptions.PasswordRequired as error:
         raise ArchiveError(f"{archive.name} is encrypted.", "Unpack it by hand with the password.") from error
     except (py7zr.exceptions.ArchiveError, py7zr.exceptions.DecompressionError, ValueError) as error:
-        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.") from error
+        raise ArchiveError(f"{archive.name} is damaged: {error}.", "Fetch it again.", damaged=archive) from error

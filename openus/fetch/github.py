@@ -12,17 +12,20 @@ buildkite/terminal-to-html#54.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError, UsageError
+from openus.fetch.archive import UNPACKED, unpack
 from openus.fetch.client import Client
-from openus.fetch.download import git_sha1
+from openus.fetch.download import LFS_POINTER, download, git_sha1
+from openus.storage import sha256_file
 
 API, CODE = "https://api.github.com", "https://codeload.github.com"
 _AS_JSON = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -168,6 +171,47 @@ def _place(root: Path, path: str) -> Path:
     if not _is_path(path) or (root / path).resolve() != root / path:
         raise FetchError(f"{path!r} leaves {root}, or leads through a link.", "Remove that folder and fetch again.")
     return root / path
+
+
+def commit_of(name: str) -> str | None:
+    """The commit of the snapshot `name`, None for another file."""
+    found = re.search(r"-([0-9a-f]{40})\.zip$", name)
+    return found[1] if found else None
+
+
+def settle(
+    repo: str,
+    snapshot: Path,
+    members: Mapping[str, str],
+    client: Client,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Unpack a snapshot, hold it against git's hashes, and put the objects of Git LFS in the place of their pointers.
+
+    To be called before archives within the snapshot are unpacked, and while the snapshot itself is there; a killed run
+    is gone on with. Raises FetchError for a file that is not what git has, ArchiveError, and what `objects` raises.
+    """
+    inside = snapshot.with_name(f"{snapshot.name}{UNPACKED}")
+    if not inside.exists():
+        unpack(snapshot, inside, progress=progress)
+    pointed = pointers(inside, members)
+    wrong = [path for path in differing(inside, members) if not _holds_object(inside / path, members[path])]
+    if wrong:
+        more = f" and {len(wrong) - 1} more are" if len(wrong) > 1 else " is"
+        raise FetchError(
+            f"{repo}: {wrong[0]}{more} not what git's tree of {commit_of(snapshot.name)} says.",
+            f"Remove {inside.parent} and fetch it again; it was damaged on the way.",
+        )
+    for wanted in objects(repo, pointed, client) if pointed else ():
+        download(client, wanted, inside, progress)
+
+
+def _holds_object(path: Path, sha1: str) -> bool:
+    """Whether a file is the object of Git LFS whose pointer has the git SHA-1 `sha1` (git-lfs docs/spec.md)."""
+    if not path.is_file():
+        return False
+    text = f"{LFS_POINTER.decode()}\noid sha256:{sha256_file(path)}\nsize {path.stat().st_size}\n".encode()
+    return hashlib.sha1(b"blob %d\0" % len(text) + text, usedforsecurity=False).hexdigest() == sha1
 
 
 def _batch_url(repo: str) -> str:

@@ -49,6 +49,8 @@ class Target:
     limits: Limits
     packed: int
     """Bytes of the archive, all volumes together."""
+    progress: Callable[[int], None] = lambda _: None
+    """Called with the bytes that were written; may raise to stop."""
     files: int = 0
     written: int = 0
     _members: int = 0
@@ -131,6 +133,7 @@ class Target:
                     self._looked = self.written
                     self.announce(self.written, self.files)
                 file.write(data)
+                self.progress(len(data))
 
             yield write
 

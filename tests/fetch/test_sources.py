@@ -28,6 +28,7 @@ from openus.data import Card
 from openus.fetch import listing
 from openus.fetch import source as fetching
 from openus.fetch.archive import unpack_all
+from openus.fetch.folder import alone
 
 LAYOUTS = layouts()
 SLUGS = sources.slugs()
@@ -168,7 +169,7 @@ def test_a_site_that_changed_its_file_is_told(site: Callable[..., sites.Files], 
     (root / "hc18").mkdir()
     (root / "hc18/fetch.lock.json").write_text(lock)  # a colleague's lock
     other = fetch("hc18", "--root", root)
-    assert other.exit_code == 1 and name in other.stderr and "the site changed its file" in other.stderr
+    assert other.exit_code == 1 and f"the site changed {name}" in other.stderr
     (root / "hc18/fetch.lock.json").unlink()
     assert fetch("hc18", "--root", root).exit_code == 0
 
@@ -285,7 +286,7 @@ def test_what_no_adapter_knows_is_an_error_and_stays(
     sites.serve(server, sources.load("aul").card, {"other.zip": sites.zipped({"holiday.jpg": b"\xff\xd8\xff"})})
     for _ in range(2):
         ran = fetch("aul", "--root", tmp_path / "raw")
-        assert ran.exit_code == 1 and "its adapter knows none of them" in ran.stderr
+        assert ran.exit_code == 1 and "its adapter knows none of it" in ran.stderr
     assert "not received and unpacked to the end" in openus("verify-raw", tmp_path / "raw/aul").stdout
 
 
@@ -404,7 +405,7 @@ def test_a_file_that_the_site_no_longer_lists_is_told(
     del files["Normal.zip"]
     sites.serve(server, card_of("aul"), files)
     ran = fetch("aul", "--root", root)
-    assert ran.exit_code == 1 and "no longer lists Normal.zip" in ran.stderr
+    assert ran.exit_code == 1 and "its site lists no Normal.zip" in ran.stderr
 
 
 def test_an_archive_that_came_damaged_comes_anew(
@@ -422,13 +423,74 @@ def test_an_archive_that_came_damaged_comes_anew(
     assert fetch("camus", "--root", tmp_path / "raw", "--accept-licence").exit_code == 0
 
 
-def test_a_file_that_a_person_put_there_is_not_taken_for_received(
-    site: Callable[..., sites.Files], tmp_path: Path
+@pytest.mark.parametrize(
+    "name", ["Benign.zip", "Benign.zip.unpacked/mine.png", "backup.zip"]
+)  # nobody publishes checksums of buid
+def test_what_a_person_put_there_is_neither_taken_nor_lost(
+    name: str, site: Callable[..., sites.Files], tmp_path: Path
 ) -> None:
-    files = site("buid")  # nobody publishes checksums of it
-    write(tmp_path / "raw/buid/Benign.zip", b"PK\x03\x04 something else")
-    assert fetch("buid", "--root", tmp_path / "raw", "--accept-licence", "--keep-archives").exit_code == 0
-    assert (tmp_path / "raw/buid/Benign.zip").read_bytes() == files["Benign.zip"]
+    site("buid")
+    mine = sites.zipped({"a.txt": b"mine"})
+    write(tmp_path / "raw/buid" / name, mine)
+    args = ("buid", "--root", tmp_path / "raw", "--accept-licence")
+    for _ in range(2):
+        ran = fetch(*args)
+        assert ran.exit_code == 1 and name.partition("/")[0] in ran.stderr and "Move it away" in ran.stderr
+        assert (tmp_path / "raw/buid" / name).read_bytes() == mine
+    (tmp_path / "raw/buid" / name).unlink()
+    if "/" in name:
+        (tmp_path / "raw/buid/Benign.zip.unpacked").rmdir()
+    assert fetch(*args).exit_code == 0
+    assert ids("buid", tmp_path / "raw") == declared("buid")
+
+
+def test_a_note_in_the_folder_is_no_part_of_what_came(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    write(tmp_path / "raw/hc18/notes.txt", b"mine")
+    args = ("hc18", "--root", tmp_path / "raw")
+    assert fetch(*args).exit_code == 0
+    assert "notes.txt came from elsewhere" in openus("verify-raw", tmp_path / "raw/hc18").stdout
+    (tmp_path / "raw/hc18/notes.txt").unlink()
+    assert openus("verify-raw", tmp_path / "raw/hc18").exit_code == 0
+    assert "there already" in fetch(*args).stdout
+
+
+@pytest.mark.parametrize("slug", ["aul", "camus"])
+@pytest.mark.parametrize("then", [(), ("--keep-archives",)])
+def test_kept_archives_may_go_and_come_back(
+    slug: str, then: tuple[str, ...], site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    site(slug)
+    folder, args = tmp_path / "raw" / slug, (slug, "--root", tmp_path / "raw", "--accept-licence")
+    assert fetch(*args, "--keep-archives").exit_code == 0
+    kept = [path for path in folder.iterdir() if path.suffix == ".zip"]
+    assert kept
+    kept[0].unlink()
+    assert openus("verify-raw", folder).exit_code == 0
+    assert "there already" in fetch(*args, *then).stdout
+    next(path for path in sorted(folder.rglob("*.unpacked/**/*")) if path.is_file()).unlink()
+    ran = fetch(*args, *then)
+    assert ran.exit_code == 0, ran.stderr
+    assert openus("verify-raw", folder).exit_code == 0
+    assert ids(slug, tmp_path / "raw") == declared(slug)
+
+
+def test_what_somebody_changed_is_set_aside_and_comes_again(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    folder, args = tmp_path / "raw/hc18", ("hc18", "--root", tmp_path / "raw")
+    assert fetch(*args).exit_code == 0
+    table, inside = folder / "test_set_pixel_size.csv", folder / "test_set.zip.unpacked"
+    whole, image = table.read_bytes(), next(path for path in sorted(inside.rglob("*.png")))
+    table.write_bytes(whole + b"my correction\n")
+    write(inside / "my notes.txt", b"mine")
+    image.unlink()
+    ran = fetch(*args)
+    assert ran.exit_code == 0 and "and 1 more are not what came before: kept in" in ran.stdout, ran.stderr
+    (aside,) = (path for path in (tmp_path / "raw").iterdir() if path.name.startswith("."))
+    assert str(aside) in ran.stdout and (aside / table.name).read_bytes() == whole + b"my correction\n"
+    assert (aside / inside.name / "my notes.txt").read_bytes() == b"mine"
+    assert table.read_bytes() == whole and image.is_file()
+    assert openus("verify-raw", folder).exit_code == 0
 
 
 def test_what_is_in_the_way_of_one_stops_no_other(site: Callable[..., sites.Files], tmp_path: Path) -> None:
@@ -523,7 +585,10 @@ def test_an_old_file_does_not_pass_as_the_download_after_a_kill(
     write(folder / "Benign.zip", old)
     write(folder / ".Benign.zip.partial", files["Benign.zip"][:100])
     write(folder / ".Benign.zip.partial.json", json.dumps({"url": "x", "validator": None, "total": len(old)}))
-    assert fetch("buid", "--root", tmp_path / "raw", "--accept-licence", "--keep-archives").exit_code == 0
+    args = ("buid", "--root", tmp_path / "raw", "--accept-licence", "--keep-archives")
+    assert "did not bring it" in fetch(*args).stderr and (folder / "Benign.zip").read_bytes() == old
+    (folder / "Benign.zip").unlink()
+    assert fetch(*args).exit_code == 0
     assert (folder / "Benign.zip").read_bytes() == files["Benign.zip"]
 
 
@@ -642,7 +707,7 @@ def test_an_adoption_takes_nothing_that_it_did_not_look_at(
     assert "holds something already" in fetch(*args).stderr
     assert (tmp_path / "raw/bus-b/.git").read_bytes() == b"mine"
     shutil.rmtree(tmp_path / "raw/bus-b")
-    with fetching._alone(tmp_path / "raw/bus-b"):
+    with alone(tmp_path / "raw/bus-b"):
         assert "Another process fetches" in fetch(*args).stderr
     assert fetch(*args).exit_code == 0
     assert ids("bus-b", tmp_path / "raw") == declared("bus-b")
@@ -669,7 +734,7 @@ def test_an_adopted_file_is_verified_as_a_download_is(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_fetch_one_source(site: Callable[..., sites.Files], tmp_path: Path) -> None:
     site("hc18")
-    with fetching._alone(tmp_path / "raw/hc18"):
+    with alone(tmp_path / "raw/hc18"):
         ran = fetch("hc18", "--root", tmp_path / "raw")
     assert ran.exit_code == 1 and "Another process fetches" in ran.stderr
     assert fetch("hc18", "--root", tmp_path / "raw").exit_code == 0

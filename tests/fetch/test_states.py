@@ -1,0 +1,259 @@
+"""Whatever happens to a source's folder, in whatever order: a run ends with what the site gives or with one sentence,
+nothing that a person made is lost, and nothing is half-done. The states are hypothesis' to find."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import miniature
+import pytest
+import sites
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from layouts import layouts
+from server import Reply, Server
+from test_deaths import STEPS, Died, left
+
+from openus import sources
+from openus.errors import OpenusError
+from openus.fetch import lock as locks
+from openus.fetch import source as fetching
+from openus.fetch.client import Client
+from openus.fetch.folder import THERE_ALREADY, Fetched
+
+SLUGS = ("aul", "buid", "camus", "fast-u-net")
+"""With checksums at the site, without any, with an archive made anew each time, with git's."""
+
+
+def changed(files: sites.Files) -> dict[str, bytes]:
+    """The set with one picture of the same size, but another, in its last archive, or with another table."""
+    name = sorted(files)[-1]
+    if not zipfile.is_zipfile(io.BytesIO(files[name])):
+        return {**files, name: bytes([files[name][0] ^ 1]) + files[name][1:]}
+    with zipfile.ZipFile(io.BytesIO(files[name])) as archive:
+        members = {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
+    last = max(path for path, data in members.items() if data)
+    members[last] = members[last][:-1] + bytes([members[last][-1] ^ 1])
+    return {**files, name: sites.zipped(members)}
+
+
+class Site:
+    """A source's site, of which there are two states, and what a fetch of each comes to. Made once."""
+
+    def __init__(self, slug: str, place: Path) -> None:
+        self.server = Server()
+        self.server.__enter__()
+        one = sources.load(slug)
+        plain = tuple(replace(file, size_bytes=None, md5=None, sha256=None) for file in one.card.files)
+        self.source = replace(one, card=replace(one.card, files=plain))
+        miniature.write(layouts()[slug], place / "published")
+        first = sites.offered(self.source.card, sites.uploaded(place / "published"))
+        self.states = (first, changed(first))
+        self.whole = []
+        for state in (0, 1):
+            self.turn(state)
+            self.fetch(place / str(state))
+            lock = locks.read(place / str(state) / slug)
+            assert lock is not None and lock.contents
+            self.whole.append(lock.contents)
+        assert self.whole[0] != self.whole[1]
+
+    def turn(self, state: int) -> None:
+        """Give what is given in that state."""
+        self.state = state
+        self.server.asked.clear()
+        self.server._routes.clear()
+        self.mirrors = sites.serve(self.server, self.source.card, self.states[state])
+
+    def fetch(self, root: Path, keep: bool = False) -> Fetched:
+        """A fetch from it."""
+        with Client(self.mirrors, sleep=lambda _: None) as client:
+            return fetching.fetch(self.source, root, client, accepted=True, keep=keep, jobs=2)
+
+
+SITES: dict[str, Site] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    for slug in SLUGS:
+        SITES[slug] = Site(slug, tmp_path_factory.mktemp(slug))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.sync", lambda: None)  # no disk fails here
+        patched.setattr("os.fsync", lambda _: None)
+        yield
+    for site in SITES.values():
+        site.server.__exit__()
+
+
+class Folder(RuleBasedStateMachine):
+    """A folder, a site, and a person who does as people do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Path(tempfile.mkdtemp())
+        self.made = 0
+        self.mine: set[bytes] = set()
+        """What the person wrote and did not remove."""
+
+    @initialize(slug=st.sampled_from(SLUGS))
+    def begin(self, slug: str) -> None:
+        self.site = SITES[slug]
+        self.site.turn(0)
+        self.root = self.place / "raw"
+        self.folder = self.root / slug
+
+    def files(self) -> list[Path]:
+        """All files of the folder. What a run unpacked that died before it could hash it, nobody can know again: there
+        the person keeps off.
+        """
+        unseen = False
+        with contextlib.suppress(OpenusError):
+            lock = locks.read(self.folder)
+            unseen = lock is not None and lock.contents is None
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path for path in files if not (unseen and ".unpacked/" in str(path)))
+
+    # what the command does
+
+    @rule(keep=st.booleans())
+    def fetch(self, keep: bool) -> None:
+        before = locks.read(self.folder)
+        try:
+            came = self.site.fetch(self.root, keep)
+        except OpenusError as error:
+            assert len(str(error)) > 20
+            return
+        lock = locks.read(self.folder)
+        assert lock is not None and lock.whole and lock.contents is not None
+        assert left(self.folder) == []
+        if THERE_ALREADY in came.told:
+            assert locks.lost(self.folder, lock, quick=True) == {}
+            return
+        assert locks.lost(self.folder, lock, quick=False) == {}
+        if before is not None and before.contents is not None:
+            assert lock.contents == before.contents  # as it came before, whatever the site has now
+        else:
+            assert lock.contents in self.site.whole
+
+    @rule(step=st.sampled_from(sorted(STEPS)), at=st.integers(1, 6), after=st.booleans(), keep=st.booleans())
+    def fetch_and_die(self, step: str, at: int, after: bool, keep: bool) -> None:
+        owner, name = STEPS[step]
+        real, calls = getattr(owner, name), [0]
+
+        def dying(*args: Any, **more: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == at and not after:
+                raise Died
+            result = real(*args, **more)
+            if calls[0] == at and after:
+                raise Died
+            return result
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(owner, name, dying)
+            with contextlib.suppress(OpenusError, Died):
+                self.site.fetch(self.root, keep)
+
+    @rule(nth=st.integers(1, 6))
+    def fetch_from_a_site_that_breaks(self, nth: int) -> None:
+        routes, answer, calls = list(self.site.server._routes), self.site.server._answer, [0]
+
+        def broken(handler: Any) -> None:
+            calls[0] += 1
+            if calls[0] >= nth:
+                self.site.server._routes.insert(0, ("GET", ".*", lambda _: Reply(403, b"no")))
+            answer(handler)
+
+        self.site.server._answer = broken  # type: ignore[method-assign]
+        try:
+            self.site.fetch(self.root)
+        except OpenusError:
+            pass
+        finally:
+            self.site.server._answer = answer  # type: ignore[method-assign]
+            self.site.server._routes[:] = routes
+
+    # what the site does
+
+    @rule(state=st.integers(0, 1))
+    def the_site_changes(self, state: int) -> None:
+        self.site.turn(state)
+
+    # what the person and the disk do
+
+    @rule(which=st.integers(0, 99))
+    def remove_a_file(self, which: int) -> None:
+        if files := self.files():
+            path = files[which % len(files)]
+            self.mine.discard(path.read_bytes())
+            path.unlink()
+
+    @rule(which=st.integers(0, 99))
+    def remove_what_came_of_an_archive(self, which: int) -> None:
+        if tops := sorted(self.folder.glob("*.unpacked")):
+            top = tops[which % len(tops)]
+            self.mine -= {path.read_bytes() for path in top.rglob("*") if path.is_file()}
+            shutil.rmtree(top)
+
+    @rule()
+    def remove_the_lock(self) -> None:
+        (self.folder / locks.NAME).unlink(missing_ok=True)
+
+    @rule(which=st.integers(0, 99), same_size=st.booleans())
+    def change_a_file(self, which: int, same_size: bool) -> None:
+        files = [path for path in self.files() if path.name != locks.NAME and not path.name.startswith(".")]
+        if files:
+            path = files[which % len(files)]
+            old = path.read_bytes()
+            self.mine.discard(old)
+            self.made += 1
+            new = f"change {self.made} ".encode()
+            new = new + old[len(new) :] if same_size and len(old) > len(new) else new
+            path.write_bytes(new)
+            self.mine.add(new)
+
+    @rule(which=st.integers(0, 99), name=st.sampled_from(["notes.txt", "backup.zip", "1.png"]))
+    def add_a_file(self, which: int, name: str) -> None:
+        places = sorted({self.folder, *(path.parent for path in self.files())})
+        path = places[which % len(places)] / name
+        if path.exists():
+            self.mine.discard(path.read_bytes())
+        self.made += 1
+        new = sites.zipped({"mine.txt": f"mine {self.made}".encode()}) if name.endswith("zip") else b"%d" % self.made
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(new)
+        self.mine.add(new)
+
+    @invariant()
+    def nothing_of_a_person_is_lost(self) -> None:
+        if self.mine:
+            there = {path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+            assert self.mine <= there
+
+    def teardown(self) -> None:
+        """A person who does as the sentences say gets there: the folder moved away, the site asked anew."""
+        try:
+            if hasattr(self, "site"):
+                if self.folder.exists():
+                    self.folder.rename(self.place / "away")
+                self.site.fetch(self.root)
+                lock = locks.read(self.folder)
+                assert lock is not None and lock.contents == self.site.whole[self.site.state]
+        finally:
+            shutil.rmtree(self.place)
+
+
+Folder.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestFolder = Folder.TestCase
