@@ -236,6 +236,22 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
     refused(path, "No space left on device", "Free some room")
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z", "a.rar"])
+def test_it_tells_how_far_it_is_and_stops_when_asked(name: str, place: Path) -> None:
+    path, told = packers.pack(place / name, FILES), []
+    unpack(path, place / "out", progress=told.append)
+    assert sum(told) == sum(map(len, FILES.values()))
+    calls = iter([None])
+
+    def stop(_: int) -> None:
+        if next(calls, "end") == "end":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unpack(path, place / "other", progress=stop)
+    assert sorted(place.iterdir()) == [path, place / "out"]
+
+
 def test_a_name_that_no_file_system_takes_is_told(place: Path) -> None:
     refused(packers.pack(place / "a.zip", {"x" * 300: b"1"}), "File name too long")
 
