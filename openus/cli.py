@@ -229,7 +229,7 @@ def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
         if not as_json:
             for line in wrong[str(folder)]:
                 click.echo(f"{folder}: {line}")
-            count = len(lock.contents or {})
+            count = len(lock.due())
             click.echo(f"{folder}: {count} files: {'NOT as they came' if wrong[str(folder)] else 'as they came'}.")
     if as_json:
         _print_json({"ok": not any(wrong.values()), "folders": wrong})

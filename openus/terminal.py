@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openus.errors import UsageError
+from openus.storage import printable
 
 if TYPE_CHECKING:
     from openus.data import Card
@@ -260,7 +261,7 @@ def fetched_text(one: Fetched | Missed) -> str:
     from openus.fetch.source import Missed
 
     if isinstance(one, Missed):
-        text = str(one.error)
+        text = printable(str(one.error))
         return f"openus: {text}" if text.startswith(f"{one.slug}: ") else f"openus: {one.slug}: {text}"
     lines = [
         f"{one.slug}: {one.files} file{'s'[: one.files != 1]}, {one.size_bytes:,} bytes received; {one.images} items "
@@ -271,7 +272,7 @@ def fetched_text(one: Fetched | Missed) -> str:
             f"  Nobody has published a checksum of {', '.join(one.pinned[:3])}{' …' if len(one.pinned) > 3 else ''}: "
             "the lock file pins what came."
         )
-    return "\n".join([*lines, *(f"  {line[0].upper()}{line[1:]}" for line in one.told)])
+    return printable("\n".join([*lines, *(f"  {line[0].upper()}{line[1:]}" for line in one.told)]))
 
 
 def missing_text(missing: Mapping[str, str]) -> str:
@@ -287,12 +288,12 @@ def fetched_json(came: Sequence[Fetched | Missed], missing: Mapping[str, str]) -
     return {
         "fetched": [
             {
-                "slug": one.slug, "folder": str(one.folder), "files": one.files, "bytes": one.size_bytes,
-                "items": one.images, "pinned": list(one.pinned), "told": list(one.told),
+                "slug": one.slug, "folder": printable(str(one.folder)), "files": one.files, "bytes": one.size_bytes,
+                "items": one.images, "pinned": [*map(printable, one.pinned)], "told": [*map(printable, one.told)],
             }
             for one in came if not isinstance(one, Missed)
         ],
-        "failed": {one.slug: str(one.error) for one in came if isinstance(one, Missed)},
+        "failed": {one.slug: printable(str(one.error)) for one in came if isinstance(one, Missed)},
         "missing": dict(missing),
     }  # fmt: skip
 

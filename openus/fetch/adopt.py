@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from openus.data import RemoteFile
+from openus.data import Card, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
-from openus.fetch.archive import SUFFIXES, UNPACKED, unpack_all
+from openus.fetch.archive import UNPACKED, kind, unpack_all
 from openus.fetch.download import SNIFF, check_beginning, difference, measure
-from openus.fetch.folder import MARK, THERE_ALREADY, Fetched, alone, begun, fetched, finish, locked
+from openus.fetch.folder import (
+    WORK,
+    Fetched,
+    alone,
+    already,
+    begun,
+    broken,
+    empty,
+    fetched,
+    link,
+    locked,
+    looked_at,
+    put_in_place,
+)
 from openus.fetch.listing import check_terms, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
@@ -24,39 +39,14 @@ def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, k
     """Take what a person fetched (an archive, a folder of parts, an unpacked folder) to `root/<slug>/`.
 
     Files are linked where the disk allows it, else copied; `origin` is left as it is. A folder with a lock of its own
-    must be as that says. Raises UsageError, and FetchError where nothing in `origin` fits the source's layout, or
-    something in it is not what it should be: then nothing of it stays.
+    must be as that says. Where `root/<slug>/` has a lock, what is missing there is brought, and must be what came then.
+
+    Raises UsageError, and FetchError where nothing in `origin` fits the source's layout, or something in it is not what
+    it should be: then nothing of it stays.
     """
-    card, slug = source.card, source.card.slug
-    check_terms(card, accepted)
-    folder = (root / slug).resolve()  # it may be a link to another disk
-    if not origin.exists():
-        raise UsageError(f"{origin} is not there.", "Name the archive, or the folder, that you downloaded.")
-    if origin.resolve() in (folder, *folder.parents):
-        raise UsageError(f"{origin} holds {folder}, to which it should go.", "Move what you downloaded elsewhere.")
-    aside = folder.parent / f".{slug}.adopting.part"
+    check_terms(source.card, accepted)
     try:
-        with alone(folder):
-            if any(path.name != MARK for path in folder.iterdir()):
-                before = locks.read(folder)
-                if (
-                    before is not None
-                    and before.slug == slug
-                    and before.whole
-                    and not locks.lost(folder, before, quick=True)
-                ):
-                    return fetched(source, root / slug, before, [THERE_ALREADY])
-                raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
-            shutil.rmtree(aside, ignore_errors=True)
-            try:
-                aside.mkdir(parents=True)
-                lock = _made(source, origin, aside, accepted, keep)
-                (folder / MARK).unlink()
-                folder.rmdir()
-                aside.rename(folder)
-                return fetched(source, root / slug, lock)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+        return _adopt(source, root / source.card.slug, origin, accepted, keep)
     except OSError as error:
         raise FetchError(
             f"{origin} could not be adopted: {error.filename or ''} {error.strerror or error}.",
@@ -64,44 +54,119 @@ def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, k
         ) from error
 
 
-def _made(source: Source, origin: Path, aside: Path, accepted: bool, keep: bool) -> Lock:
-    card = source.card
-    lock = replace(begun(card, None, accepted), files=_linked(source, origin, aside))
-    unpack_all(aside, keep=keep)
-    if next(iter(source.items(aside)), None) is None:
-        names = ", ".join(file.name for file in card.files) or "what its page gives"
-        raise FetchError(f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}")
-    return finish(aside, lock)
+def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool) -> Fetched:
+    card, real = source.card, origin.resolve()
+    if not origin.exists():
+        raise UsageError(f"{origin} is not there.", "Name the archive, or the folder, that you downloaded.")
+    if real in (folder.resolve(), *folder.resolve().parents) or WORK in real.parts:
+        raise UsageError(f"{origin} holds {folder}, to which it should go.", "Move what you downloaded elsewhere.")
+    before = locks.read(folder)
+    mending = before if before is not None and before.slug == card.slug and before.whole else None
+    if mending and not locks.lost(folder, mending, quick=True):
+        return already(source, folder, mending, [f"nothing of {origin} was taken."])
+    with alone(folder) as work:
+        others = {path.name for path in folder.iterdir()} - {WORK}
+        if others - {locks.NAME} and not mending:
+            raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
+        made = work / "adopted"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+        try:
+            files = _mended(origin, made, folder, mending) if mending else _taken(card, origin, made)
+            unpack_all(made, keep=keep)
+            if not mending and next(iter(source.items(made)), None) is None:
+                names = ", ".join(file.name for file in card.files) or "what its page gives"
+                raise FetchError(
+                    f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}"
+                )
+            lock = looked_at(replace(begun(card, mending, accepted), files=files), made)
+            said = [*put_in_place(folder, lock, made), *_left_out(card, lock)]
+            empty(work)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return fetched(source, folder, lock, said)
 
 
-def _linked(source: Source, origin: Path, aside: Path) -> dict[str, Locked]:
-    """All of `origin` below `aside`, and the lines of the files that are downloads, each verified."""
-    card = source.card
-    base, paths = origin.parent, [origin.name]
-    files: dict[str, Locked] = {}
-    if origin.is_dir():
-        base, (paths, unlisted) = origin, walk(origin)
-        if unlisted:
-            path, why = unlisted[0]
-            raise FetchError(f"{origin / path} was not looked into: {why}.", "Mend that first.")
-        theirs = locks.read(origin)
-        if theirs is not None and theirs.slug == card.slug and theirs.whole:
-            wrong = locks.lost(origin, theirs, quick=False)
-            if wrong:
-                path, what = next(iter(wrong.items()))
-                raise FetchError(f"{origin}: {path} {what}, by the lock in it.", "Copy it again.")
-            files |= theirs.files
-    known = {file.name.rpartition("/")[2]: file for file in card.files}
+def _offered(slug: str, origin: Path) -> dict[str, Path]:
+    """The name of each file that is adopted, and where it lies. Raises FetchError where another source's lock lies."""
+    if not origin.is_dir():
+        return {origin.name: origin}
+    paths, unlisted = walk(origin)
+    if unlisted:
+        raise FetchError(f"{origin / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first.")
+    found, all_paths = {}, set(paths)
     for path in paths:
-        name = PurePosixPath(path).name
-        if name == locks.NAME or is_hidden(path) or _comes_again(path, set(paths)):
-            continue
-        target = aside / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link(base / path, target)
-        if path not in files and (name in known or name.lower().endswith(SUFFIXES)):
-            files[path] = _verified(replace(known.get(name, RemoteFile(name)), name=path), target)
+        if path.rpartition("/")[2] == locks.NAME:
+            theirs = locks.read((origin / path).parent)
+            if theirs is not None and theirs.slug != slug:
+                raise FetchError(f"{origin} holds {theirs.slug} too, in {path}.", f"Name the folder of {slug} itself.")
+        elif not (is_hidden(path) or _comes_again(path, all_paths)):
+            found[path.replace(f"{UNPACKED}/", "/")] = origin / path
+    return found
+
+
+def _taken(card: Card, origin: Path, made: Path) -> Mapping[str, Locked]:
+    """All of `origin`, linked below `made`, each file verified by what is known of it."""
+    offered = _offered(card.slug, origin)
+    theirs = locks.read(origin) if origin.is_dir() else None
+    if theirs is not None and theirs.whole:
+        return _as_locked(card, origin, theirs, made)
+    files = {}
+    for name, place in offered.items():
+        link(place, made / name)
+        files[name] = _verified(_known(card, name), name, made / name, place)
     return files
+
+
+def _as_locked(card: Card, origin: Path, theirs: Lock, made: Path) -> Mapping[str, Locked]:
+    """What a folder's own lock names, which has to be as that, and the card, say."""
+    wrong = locks.lost(origin, theirs, quick=False)
+    if wrong:
+        path, what = next(iter(wrong.items()))
+        raise FetchError(f"{origin}: {path} {what}, by the lock in it.", "Copy it again.")
+    for one in theirs.files.values():
+        known = _known(card, one.name)
+        if known and (known.size_bytes not in (None, one.size_bytes) or known.sha256 not in (None, one.sha256)):
+            raise FetchError(f"{one.name} in {origin} is not what the card says.", "It is another version.")
+    for path in theirs.due():
+        link(origin / path, made / path)
+    return theirs.files
+
+
+def _mended(origin: Path, made: Path, folder: Path, lock: Lock) -> Mapping[str, Locked]:
+    """What is missing from the folder, linked below `made`; it must be what came before."""
+    offered = _offered(lock.slug, origin)
+    for name in sorted(broken(folder, lock)):
+        if name not in offered:
+            raise FetchError(f"{folder} lacks {name}, or some of it, and {origin} has no such file.", "Bring that.")
+        if measure(offered[name], RemoteFile(name)).sha256 != lock.files[name].sha256:
+            raise FetchError(
+                f"{offered[name]} is not what came before.", f"Move {folder} away to adopt another version."
+            )
+        link(offered[name], made / name)
+    return lock.files
+
+
+def _known(card: Card, path: str) -> RemoteFile | None:
+    """The card's file of that name, also where a browser gave it a number: `x (1).zip`.
+
+    Of several with one name the one whose folders fit, or none.
+    """
+    plain = re.sub(r" ?\(\d+\)(?=\.[^/]*$|$)", "", path)
+    for name in (unicodedata.normalize("NFC", path), unicodedata.normalize("NFC", plain)):
+        last = name.rpartition("/")[2]
+        found = [file for file in card.files if unicodedata.normalize("NFC", file.name).rpartition("/")[2] == last]
+        fits = [file for file in found if f"/{name}".endswith(f"/{unicodedata.normalize('NFC', file.name)}")]
+        if fits or len(found) == 1:
+            return (fits or found)[0]
+    return None
+
+
+def _left_out(card: Card, lock: Lock) -> list[str]:
+    """Files of the card that were not brought, where others were."""
+    brought = {known.name for name in lock.files if (known := _known(card, name))}
+    missing = [file.name for file in card.files if file.name not in brought]
+    return [f"of the card's files these were not brought: {', '.join(missing)}."] if brought and missing else []
 
 
 def _comes_again(path: str, paths: set[str]) -> bool:
@@ -111,18 +176,16 @@ def _comes_again(path: str, paths: set[str]) -> bool:
     return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
-def _verified(file: RemoteFile, path: Path) -> Locked:
-    with path.open("rb") as data:
-        check_beginning(file, data.read(SNIFF), str(path))
+def _verified(known: RemoteFile | None, name: str, path: Path, origin: Path) -> Locked:
+    file = replace(known, name=name) if known else RemoteFile(name)
+    try:
+        if known or kind(name):  # names of others are the publisher's own business
+            with path.open("rb") as data:
+                check_beginning(file, data.read(SNIFF), str(origin))
+    except FetchError as error:
+        raise FetchError(error.message, "Get it again.") from error
     received = measure(path, file)
     wrong = difference(file, received)
     if wrong:
-        raise FetchError(wrong, "It is another version, or it was damaged on the way.")
+        raise FetchError(f"{origin}: {wrong}", "It is another version, or it was damaged on the way.")
     return locked(file, received, None)
-
-
-def _link(origin: Path, target: Path) -> None:
-    try:
-        os.link(origin.resolve(), target)
-    except OSError:
-        shutil.copyfile(origin, target)

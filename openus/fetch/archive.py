@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openus.errors import ArchiveError
-from openus.fetch.formats import extract
+from openus.fetch.formats import extract, is_single_zip
 from openus.fetch.target import Limits, Target
 from openus.media import suffix_format
 from openus.storage import sweep, walk
@@ -142,7 +142,7 @@ def unpack_all(
                 if sum(one.size_bytes for one in done) > room:
                     raise ArchiveError(f"{path.name}, with all before it, comes to more than {room:,.0f} bytes.")
                 if not keep:
-                    for part in parts(path):
+                    for part in sorted(parts(path), key=path.__eq__):  # the one that names it last
                         part.unlink()
             depth += 1
     return done
@@ -192,7 +192,7 @@ def parts(archive: Path) -> list[Path]:
         volume = re.escape(name[:-3]) + r"(\d{3})"
     elif found := re.search(r"\.part\d+\.rar$", name, re.IGNORECASE):
         volume = re.escape(name[: found.start()]) + r"\.part(\d+)\.rar"
-    elif name.lower().endswith((".zip", ".change2zip")):
+    elif name.lower().endswith((".zip", ".change2zip")) and not is_single_zip(archive):
         volume = re.escape(name.rpartition(".")[0]) + r"\.z(\d{2,})"
     else:
         return [archive]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -71,6 +70,8 @@ class _State:
     validator: str | None = None
     """A strong ETag or a Last-Modified, for If-Range."""
     total: int | None = None
+    sha256: str | None = None
+    """Of the whole, once it is verified."""
 
 
 class _Partial:
@@ -82,8 +83,6 @@ class _Partial:
         self.notes = path.with_name(f".{path.name}.partial.json")
         self.state = _State(told(str(file.url)))
         self._reset()
-        for left in path.parent.glob(f".{glob.escape(self.notes.name)}.*.part"):
-            left.unlink(missing_ok=True)  # of a run that was killed while it wrote its notes
         if not self.path.exists():
             return
         kept = self._read()
@@ -115,8 +114,15 @@ class _Partial:
 
     def begin(self, validator: str | None, total: int | None) -> None:
         """Note the state of the file whose first byte is about to come."""
-        self.state = _State(self.state.url, validator, total)
-        write_text(self.notes, json.dumps(asdict(self.state)))
+        self._note(_State(self.state.url, validator, total))
+
+    def end(self, received: Received) -> None:
+        """Note that all is here and verified."""
+        self._note(_State(self.state.url, self.state.validator, received.size_bytes, received.sha256))
+
+    def _note(self, state: _State) -> None:
+        self.state = state
+        write_text(self.notes, json.dumps(asdict(state)))
 
     def take(self, chunks: Iterable[bytes]) -> None:
         """Append the chunks. What is here when it stops, for whatever reason, is on the disk and counted."""
@@ -167,14 +173,20 @@ def measure(path: Path, file: RemoteFile) -> Received:
     return Received(path.stat().st_size, sha256, md5, git_sha1(path) if file.git_sha1 else None)
 
 
-def was_finished(path: Path) -> bool:
+def was_finished(path: Path, received: Received) -> bool:
     """Whether a run was killed just after it had put the whole file in its place: of it only its notes are left."""
     part, notes = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.partial.json")
     try:
-        total = json.loads(notes.read_text(encoding="utf-8"))["total"]
+        sha256 = json.loads(notes.read_text(encoding="utf-8"))["sha256"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return not part.exists() and bool(total == path.stat().st_size)
+    return not part.exists() and bool(sha256 == received.sha256)
+
+
+def on_its_way(path: Path) -> int:
+    """Bytes of a file that came before its run was stopped."""
+    part = path.with_name(f".{path.name}.partial")
+    return part.stat().st_size if part.is_file() else 0
 
 
 def download(
@@ -182,12 +194,13 @@ def download(
     file: RemoteFile,
     folder: Path,
     progress: Progress = lambda _: None,
-    settled: Callable[[Received], None] = lambda _: None,
+    *,
+    keep_notes: bool = False,
 ) -> Received:
     """Bring `file` to `folder / file.name`, verified by what is told of it: size, MD5, SHA-256, git's SHA-1.
 
-    Goes on where a killed run stopped. `settled` is called when the file is in its place and `was_finished` still says
-    so. Raises FetchError: what arrived in its stead, and what to do.
+    Goes on where a killed run stopped. `keep_notes`: leave those by which `was_finished` knows the file. Raises
+    FetchError: what arrived in its stead, and what to do.
     """
     if file.url is None:
         raise FetchError(f"{file.name} has no address.", "Get it by hand and adopt it with --from.")
@@ -212,9 +225,10 @@ def download(
         if wrong:
             part.drop()
             raise FetchError(wrong, "The site changed it, or it was damaged on the way.")
+        part.end(received)
         part.path.replace(path)
-        settled(received)
-        part.notes.unlink(missing_ok=True)
+        if not keep_notes:
+            part.notes.unlink(missing_ok=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise FetchError(

@@ -1,4 +1,9 @@
-"""The folder of one source: one process in it at a time, what of it is as its lock says, and the lock at the end."""
+"""The folder of one source, and the hidden one in it where all work is done until its result is whole.
+
+Nothing outside `WORK` is touched while a run is under way. At its end what came is held against the lock, the lock is
+written, and each file and unpacked archive is renamed into its place; what lay there and was not as it came is set
+aside. A run that is killed between goes on from there: `WORK` has the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +26,14 @@ from openus.fetch.download import Received
 from openus.fetch.listing import is_open
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
-from openus.storage import sweep
+from openus.storage import sha256_file, walk
 
-MARK = ".fetching"
-"""Held while a process is at work in the folder."""
-MOVE = "Move its folder away to take what the site gives now."
+WORK, MARK = ".fetching", "in use"
+"""The folder where work is done, and the file in it that is held meanwhile."""
+ELSEWHERE = "Move its folder away to take what the site gives now."
+
+Count = Callable[[int], None]
+"""Called with the bytes that were done; may raise to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +54,70 @@ class Fetched:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """The only process that fetches into `folder`. Raises FetchError where another does, or where nothing can be."""
-    path = folder / MARK
+def alone(folder: Path) -> Iterator[Path]:
+    """`folder`'s WORK, to the only process that works there. It stays if anything is in it.
+
+    Raises FetchError where another process does, and where nothing can be written.
+    """
+    work, is_new = folder / WORK, not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark = path.open("ab")
+        work.mkdir(parents=True, exist_ok=True)
+        mark = (work / MARK).open("ab")
     except OSError as error:
         raise FetchError(f"{error.filename or folder}: {error.strerror or error}.", "Look at that place.") from error
     with mark:
         try:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = os.path.samestat(
-                path.stat(), os.fstat(mark.fileno())
-            )  # else another ended, and removed it, just now
+            mine = os.path.samestat((work / MARK).stat(), os.fstat(mark.fileno()))  # else another ended just now
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
-                raise FetchError(f"{path} can't be locked: {error.strerror}.", "Choose another disk.") from error
+                raise FetchError(f"{work} can't be locked: {error.strerror}.", "Choose another disk.") from error
             mine = False
         if not mine:
             raise FetchError(f"Another process fetches into {folder}.", "Wait for it.")
         try:
-            yield
+            yield work
         finally:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # where nothing came
+            if [path.name for path in work.iterdir()] == [MARK]:
+                (work / MARK).unlink()
+                with contextlib.suppress(OSError):  # another has begun, or there is more in it
+                    work.rmdir()
+                    if is_new:
+                        folder.rmdir()
+
+
+def empty(work: Path) -> None:
+    """Remove all that killed runs left in WORK."""
+    for path in work.iterdir():
+        if path.name != MARK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def link(origin: Path, place: Path) -> None:
+    """A file at another place too: linked where the disk allows it, else copied."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(origin.resolve(), place)
+    except OSError:
+        shutil.copyfile(origin, place)
+
+
+def already(source: Source, folder: Path, lock: Lock, said: Sequence[str]) -> Fetched:
+    """What a folder comes to that is whole before anything was done; nothing is written, unless a run was killed at its
+    very end.
+    """
+    if (folder / WORK).exists():
+        with alone(folder) as work:
+            empty(work)
+    first = "it is there already, by names and sizes as its lock says (verify-raw compares each byte)."
+    return fetched(source, folder, lock, [first, *said])
 
 
 def begun(card: Card, before: Lock | None, accepted: bool) -> Lock:
     """The lock of a run that begins, or goes on where another stopped: what came then must come again."""
     agreed = locks.now() if accepted and not is_open(card.licence) else None
     lock = Lock(card.slug, card.access.kind, dict(card.access.ids), card.licence.name, agreed)
-    return lock if before is None else replace(lock, files=before.files, contents=before.contents)
+    return lock if before is None else replace(lock, files=before.files, whole=before.whole)
 
 
 def locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
@@ -87,75 +126,85 @@ def locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
         (name for name, due in (("sha256", file.sha256), ("md5", file.md5), ("git", file.git_sha1)) if due),
         "size" if file.size_bytes is not None else locks.PINNED,
     )
-    return Locked(file.name, told(url) if url else None, received.size_bytes, received.sha256, against, locks.now())
+    where = told(url) if url else None
+    return Locked(file.name, where, received.size_bytes, received.sha256, against, locks.now(), received.md5)
 
 
-def clear(folder: Path, lock: Lock) -> list[str]:
-    """Remove the folders of archives out of which a file is missing or changed, so that they come again.
+def broken(folder: Path, lock: Lock, count: Count = lambda _: None) -> set[str]:
+    """The files of the lock of which anything is missing or changed, with all that is unpacked together with them."""
+    found = {locks.top(path) for path in locks.lost(folder, lock, quick=False, progress=count)}
+    if any(lock.files[name].contents is not None for name in found):  # parts that were wrapped one by one left nothing
+        found |= {one.name for one in lock.files.values() if one.contents == {}}
+    return found | {name for name in lock.files if locks.opening(name, lock.files) in found}
 
-    What somebody changed, or put into such a folder, is set aside: nothing of a person's is lost. Returns what a person
-    should hear of that. Raises FetchError for a folder that a person brought, which no program can mend.
+
+def looked_at(lock: Lock, made: Path, count: Count = lambda _: None) -> Lock:
+    """The lock, whole, with what came out of each archive below `made`.
+
+    Raises FetchError where that is not what came out of it before, and removes it.
     """
-    wrong = locks.lost(folder, replace(lock, files={}), quick=False)  # archives are looked at as they are needed
-    if wrong and all(one.url is None for one in lock.files.values()):
-        path, what = next(iter(wrong.items()))
-        raise FetchError(
-            f"{folder}: {path} {what}, and a person brought it.", f"Move {folder} away and adopt it again with --from."
-        )
-    tops = {locks.top(path) for path in wrong}
-    yours = [path for path, what in wrong.items() if what == locks.CHANGED]
-    yours += [path for path in locks.strange(folder, lock) if locks.top(path) in tops]
-    said = set_aside(folder, yours)
-    _remove(folder, tops)
-    return said
+    files = dict(lock.files)
+    for one in lock.files.values():
+        inside = made / f"{one.name}{UNPACKED}"
+        if not inside.is_dir():
+            continue
+        came = locks.contents(inside, count)
+        if one.contents not in (None, came):
+            shutil.rmtree(inside)
+            known = one.contents or {}
+            path = min(path for path in {*came, *known} if came.get(path) != known.get(path))
+            raise FetchError(f"{lock.slug}: {path} in {one.name} is not what the lock says came before.", ELSEWHERE)
+        files[one.name] = replace(one, contents=came)
+    return replace(lock, files=files, whole=True)
 
 
-def set_aside(folder: Path, paths: Sequence[str]) -> list[str]:
-    """Move files out of a source's folder to a hidden one beside it. Returns what a person should hear of that."""
-    if not paths:
-        return []
-    aside = folder.parent / f".{folder.name}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    for path in paths:
-        (aside / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).rename(aside / path)
-    return [f"{paths[0]}{_and_more(paths)} not what came before: kept in {aside}, and fetched anew."]
-
-
-def _remove(folder: Path, tops: Iterable[str]) -> None:
-    for name in tops:
-        shutil.rmtree(folder / f"{name}{UNPACKED}", ignore_errors=True)
-
-
-def _and_more(names: Sized) -> str:
-    return f" and {len(names) - 1} more are" if len(names) > 1 else " is"
-
-
-def finish(
-    folder: Path, lock: Lock, of: Collection[str] | None = None, progress: Callable[[int], None] = lambda _: None
-) -> Lock:
-    """Hold what came against the lock, if that knows it, and write the lock of a folder that is whole.
-
-    `of` as for `contents`. Raises FetchError for a file that is not what came before, and removes what it came out of.
-    """
-    came = locks.contents(folder, of, progress)
-    if lock.contents is not None:
-        other = sorted(path for path, due in lock.contents.items() if came.get(path) != due)
-        if other:
-            _remove(folder, map(locks.top, other))
-            raise FetchError(f"{lock.slug}: {other[0]}{_and_more(other)} not what the lock says came before.", MOVE)
-        came = dict(lock.contents)  # without what a person put there since
-    lock = replace(lock, contents=came, whole=True)
+def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
+    """Rename what was `made` into the folder, the lock before it. Returns what a person should hear."""
     locks.write(folder, lock)
-    tidy(folder, lock)
-    return lock
+    real = folder.resolve()  # it may be a link to another disk
+    aside = real.parent / f".{folder.name}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    yours: list[str] = []
+
+    def away(path: Path) -> None:
+        name = path.relative_to(folder)
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside / name)
+        yours.append(name.as_posix())
+
+    for name, one in sorted(lock.files.items()):
+        kept, unpacked = folder / name, made / f"{locks.opening(name, lock.files)}{UNPACKED}"
+        if unpacked.is_dir() and kept.is_file() and not (made / name).exists() and sha256_file(kept) != one.sha256:
+            away(kept)  # an archive that is another now
+    for name in sorted(lock.files):
+        for new in (made / name, made / f"{name}{UNPACKED}"):
+            place = folder / new.relative_to(made)
+            if not new.exists():
+                continue
+            for above in reversed(place.parents[: len(new.relative_to(made).parts) - 1]):
+                if above.is_symlink() or above.is_file():
+                    away(above)
+            if place.is_dir() and not place.is_symlink() and new.is_dir():
+                for path in _all(place):
+                    there = not (place / path).is_symlink() and (new / path).is_file()
+                    if not there or sha256_file(new / path) != sha256_file(place / path):
+                        away(place / path)
+                shutil.rmtree(place)
+            elif place.is_symlink() or (place.exists() and not (new.is_file() and place.samefile(new))):
+                away(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            new.replace(place)
+    return [_told(yours, aside)] if yours else []
 
 
-def tidy(folder: Path, lock: Lock) -> None:
-    """Remove what killed runs left beside files that are whole now."""
-    for place in {(folder / name).parent for name in lock.files} | {folder}:
-        sweep(place)
-        for left in [*place.glob(".*.partial"), *place.glob(".*.partial.json")]:
-            left.unlink(missing_ok=True)
+def _all(folder: Path) -> list[str]:
+    """All files below a folder, and all links."""
+    paths, unlisted = walk(folder)
+    return [*paths, *(path for path, _ in unlisted if (folder / path).is_symlink())]
+
+
+def _told(yours: Sequence[str], aside: Path) -> str:
+    more = f" and {len(yours) - 1} more were" if len(yours) > 1 else " was"
+    return f"{yours[0]}{more} not what came before: kept in {aside}."
 
 
 def fetched(source: Source, folder: Path, lock: Lock, said: Sequence[str] = ()) -> Fetched:
@@ -164,6 +213,3 @@ def fetched(source: Source, folder: Path, lock: Lock, said: Sequence[str] = ()) 
     pinned = tuple(sorted(one.name for one in files if one.verified == locks.PINNED))
     images = sum(1 for _ in source.items(folder))
     return Fetched(lock.slug, folder, len(files), sum(one.size_bytes for one in files), pinned, images, tuple(said))
-
-
-THERE_ALREADY = "it is there already, by names and sizes as its lock says (verify-raw compares each byte)."

@@ -209,6 +209,12 @@ class _EndOfZip:
     directory_offset: int
 
 
+def is_single_zip(path: Path) -> bool:
+    """Whether a zip says that it has no other volumes."""
+    end = _end_of_zip(path)
+    return end is not None and end.this_disk == 0
+
+
 def _end_of_zip(path: Path) -> _EndOfZip | None:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (22 + 65_535)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openus.errors import FetchError
+from openus.errors import FetchError, UnreadableFile
 from openus.fetch.archive import UNPACKED
 from openus.sources._layout import is_hidden
 from openus.storage import printable, sha256_file, walk, write_text
@@ -18,7 +19,6 @@ from openus.storage import printable, sha256_file, walk, write_text
 NAME = "fetch.lock.json"
 FORMAT = 1
 PINNED = "nothing: pinned here"
-MISSING, CHANGED = "is missing", "is not what was received"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ class Locked:
     download is the first to say."""
     received: str
     """When, UTC, ISO 8601."""
+    md5: str | None = None
+    """Where its site tells one: by it a change there is seen."""
+    contents: Mapping[str, tuple[int, str]] | None = None
+    """Of an archive: path -> (bytes, SHA-256) of what came out of it, archives apart. None for another file, and until
+    it was unpacked. Once known it does not change: the same must come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +54,41 @@ class Lock:
     accepted: str | None = None
     """When a person accepted terms that are not open; None where that was not asked."""
     files: Mapping[str, Locked] = field(default_factory=dict)
-    contents: Mapping[str, tuple[int, str]] | None = None
-    """Path -> (bytes, SHA-256) of what lies in the folder once it is unpacked, archives apart: `files` has them. None
-    until then. Once known it does not change: the same must come again."""
     whole: bool = False
-    """Whether the last run ended with all of `contents` in the folder."""
+    """Whether `files` are all that belong to the source, received, unpacked and looked at."""
 
-    def with_file(self, one: Locked) -> Lock:
-        """This, with one more file."""
-        return replace(self, files={**self.files, one.name: one})
+    def due(self) -> dict[str, tuple[int, str]]:
+        """Path -> (bytes, SHA-256) of all that has to lie in the folder: archives need not, what came out of them must.
+
+        Sorted by path.
+        """
+        due: dict[str, tuple[int, str]] = {}
+        for one in self.files.values():
+            if one.contents is not None:
+                due |= {f"{one.name}{UNPACKED}/{path}": what for path, what in one.contents.items()}
+            elif self.files[opening(one.name, self.files)].contents is None:
+                due[one.name] = (one.size_bytes, one.sha256)
+        return dict(sorted(due.items()))
+
+
+def opening(name: str, names: Collection[str]) -> str:
+    """Which of the files `names` is opened to unpack `name`: itself, or the one that it is a volume of.
+
+    >>> opening("a/x.z01", ["a/x.z01", "a/x.zip"]), opening("t.csv", ["t.csv"])
+    ('a/x.zip', 't.csv')
+    """
+    for volume, firsts in _VOLUMES.items():
+        if found := re.search(volume, name):
+            return next((first for end in firsts if (first := name[: found.start()] + end) in names), name)
+    return name
+
+
+_VOLUMES = {
+    r"(?i)\.z\d\d+$": (".zip", ".change2zip", ".ZIP"),
+    r"\.\d{3}$": (".001",),
+    r"(?i)\.part\d+\.rar$": (".part1.rar", ".part01.rar", ".part001.rar"),
+}
+"""How a volume's name ends -> how that of the one ends by which its archive is opened."""
 
 
 def now() -> str:
@@ -68,56 +99,87 @@ def now() -> str:
 def read(folder: Path) -> Lock | None:
     """The lock of a source's folder, None without one. Raises FetchError where it is no lock of this kind."""
     path = folder / NAME
-    if not path.is_file():
-        return None
     try:
+        if not path.exists():
+            return None
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if told.pop("format") != FORMAT:
             raise ValueError("another format")
-        files = {one["name"]: Locked(**one) for one in told.pop("files")}
-        contents = told.pop("contents")
-        rows = [(one.size_bytes, one.sha256) for one in files.values()] + list((contents or {}).values())
-        if not all(isinstance(size, int) and re.fullmatch("[0-9a-f]{64}", str(sha256)) for size, sha256 in rows):
-            raise ValueError("a size or checksum in it is none")
-        if not all(map(_stays_inside, [*files, *(contents or ())])) or not isinstance(told["slug"], str):
-            raise ValueError("a name in it leaves its folder")
-        if told["whole"] not in (True, False) or (told["whole"] and contents is None):
-            raise ValueError("it is whole without contents")
-        if contents is not None:
-            contents = {str(name): (int(size), str(sha256)) for name, (size, sha256) in contents.items()}
-        return Lock(**told, files=files, contents=contents)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        files = [_locked(one) for one in told.pop("files")]
+        lock = Lock(**told, files={one.name: one for one in files})
+        texts = [lock.slug, lock.kind, *lock.ids, *lock.ids.values(), lock.licence or "", lock.accepted or ""]
+        if lock.whole and not lock.due():
+            raise ValueError("it is whole and holds nothing")
+        if type(lock.whole) is not bool or not all(isinstance(text, str) for text in texts):
+            raise ValueError("a value in it is of another kind")
+        return lock
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise FetchError(f"{path} is no lock file of openus ({error}).", "Move it away to fetch anew.") from error
 
 
+def _locked(told: dict[str, Any]) -> Locked:
+    """A line of a lock that may come from somebody else: it is believed no more than a site."""
+    contents = told.pop("contents")
+    if contents is not None:
+        contents = {path: (size, sha256) for path, (size, sha256) in contents.items()}
+    one = Locked(**told, contents=contents)
+    for size, sha256 in [(one.size_bytes, one.sha256), *(contents or {}).values()]:
+        if type(size) is not int or not 0 <= size < 1 << 63 or not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ValueError("a size or checksum in it is none")
+    if not all(map(_stays_inside, [one.name, *(contents or ())])) or one.name == NAME or is_hidden(one.name):
+        raise ValueError("a name in it leaves its folder")
+    if not all(isinstance(text, str) for text in (one.url or "", one.md5 or "", one.verified, one.received)):
+        raise ValueError("a value in it is of another kind")
+    return one
+
+
 def _stays_inside(name: object) -> bool:
-    """A lock may come from somebody else: its names are believed no more than a site's."""
-    return isinstance(name, str) and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    parts = name.split("/")
+    return not {"", ".", ".."} & set(parts) and all(len(os.fsencode(part)) < 256 for part in parts) and len(name) < 4096
 
 
 def write(folder: Path, lock: Lock) -> None:
     """Put `lock` into its folder, whole or not at all."""
+    for left in folder.glob(f".{NAME}.*.part"):
+        left.unlink(missing_ok=True)  # of a run that was killed as it wrote
     told = asdict(lock) | {"files": [asdict(one) for _, one in sorted(lock.files.items())], "format": FORMAT}
-    if lock.contents is not None:
-        told["contents"] = {name: list(lock.contents[name]) for name in sorted(lock.contents)}
     text = json.dumps(told, indent=1, sort_keys=True)
     write_text(folder / NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
 
 
-def contents(
-    folder: Path, of: Collection[str] | None, progress: Callable[[int], None] = lambda _: None
-) -> dict[str, tuple[int, str]]:
-    """Path -> (bytes, SHA-256) of every file below `folder` that is one `of` these or came out of one; None for all.
+def contents(unpacked: Path, progress: Callable[[int], None] = lambda _: None) -> dict[str, tuple[int, str]]:
+    """Path -> (bytes, SHA-256) of what came out of an archive; `progress` is called with the bytes of each.
 
-    Left out are the lock, hidden files, and archives beside what came out of them, which may be kept or not.
-    `progress` is called with the bytes of each. Raises UnreadableFile.
+    Left out are hidden files, and archives within, whose own contents count. Raises UnreadableFile, and FetchError for
+    a folder that cannot be listed.
     """
+    paths, unlisted = _paths(unpacked)
+    if unlisted:
+        raise FetchError(f"{unpacked / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first.")
     found = {}
-    for path in _paths(folder)[0]:
-        if (of is None or top(path) in of) and came_out(folder / path) is None:
-            found[path] = ((folder / path).stat().st_size, sha256_file(folder / path))
+    for path in paths:
+        if not _is_kept(unpacked / path):
+            found[path] = ((unpacked / path).stat().st_size, sha256_file(unpacked / path))
             progress(found[path][0])
     return found
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a file within an archive is one itself, or the volume of one, and was unpacked."""
+    return path.with_name(f"{path.name}{UNPACKED}").is_dir() or bool(
+        re.search(r"(?i)\.z\d\d+$|\.part\d+\.rar$", path.name)
+    )
 
 
 def top(path: str) -> str:
@@ -131,55 +193,53 @@ def top(path: str) -> str:
 
 def _paths(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
     listed, unlisted = walk(folder)
-    return [path for path in listed if path != NAME and not is_hidden(path)], unlisted
-
-
-def came_out(path: Path) -> Path | None:
-    """The folder of what came out of the archive `path`, or out of the split one of which it is a volume."""
-    names = [path.name]
-    for volume, firsts in _VOLUMES.items():
-        if found := re.search(volume, path.name):
-            names += [path.name[: found.start()] + first for first in firsts]
-    places = (path.with_name(name + UNPACKED) for name in names)
-    return next((place for place in places if place.is_dir()), None)
-
-
-_VOLUMES = {
-    r"(?i)\.z\d\d+$": (".zip", ".change2zip", ".ZIP"),
-    r"\.\d{3}$": (".001",),
-    r"(?i)\.part\d+\.rar$": (".part1.rar", ".part01.rar", ".part001.rar"),
-}
-"""How a volume's name ends -> how that of the one ends by which its archive is opened."""
+    shown = [path for path in listed if path != NAME and not is_hidden(path)]
+    return shown, [(path, why) for path, why in unlisted if not is_hidden(path)]
 
 
 def differences(folder: Path, lock: Lock) -> list[str]:
     """What about the folder is not as its lock says, one sentence each; nothing where all is as it came."""
     if not lock.whole:
         return ["it was not received and unpacked to the end"]
+    due, (paths, unlisted) = lock.due(), _paths(folder)
     told = [f"{path} {what}" for path, what in lost(folder, lock, quick=False).items()]
-    told += [f"{path} came from elsewhere" for path in strange(folder, lock)]
-    return [
-        printable(line) for line in [*told, *(f"{path} was not looked into: {why}" for path, why in _paths(folder)[1])]
+    told += [
+        f"{path} came from elsewhere"
+        for path in paths
+        if path not in due and path not in lock.files and not (f"{UNPACKED}/" in path and _is_kept(folder / path))
     ]
+    return [printable(line) for line in [*told, *(f"{path} was not looked into: {why}" for path, why in unlisted)]]
 
 
-def strange(folder: Path, lock: Lock) -> list[str]:
-    """The files below `folder` that came from elsewhere, by the lock of a folder that was whole."""
-    known = {*(lock.contents or ()), *lock.files}
-    return [path for path in _paths(folder)[0] if path not in known and came_out(folder / path) is None]
-
-
-def lost(folder: Path, lock: Lock, *, quick: bool) -> dict[str, str]:
+def lost(folder: Path, lock: Lock, *, quick: bool, progress: Callable[[int], None] = lambda _: None) -> dict[str, str]:
     """Path -> what is wrong, of all that was received and is not there as it came; archives may be gone.
 
-    quick: compare names and sizes only, without reading a file.
+    quick: compare names and sizes only, without reading a file. `progress` is called with the bytes of each.
     """
-    due = dict(lock.contents or {})
+    through: dict[Path, bool] = {folder: False}
+
+    def is_led_away(place: Path) -> bool:
+        """Whether a folder is reached through a link: adapters follow none, and it may lead anywhere."""
+        if place not in through:
+            through[place] = place.is_symlink() or is_led_away(place.parent)
+        return through[place]
+
     kept = {one.name: (one.size_bytes, one.sha256) for one in lock.files.values() if (folder / one.name).is_file()}
     wrong = {}
-    for path, (size, sha256) in sorted((kept | due).items()):
-        if not (folder / path).is_file():
-            wrong[path] = MISSING
-        elif (folder / path).stat().st_size != size or (not quick and sha256_file(folder / path) != sha256):
-            wrong[path] = CHANGED
+    for path, due in sorted((kept | lock.due()).items()):
+        place = folder / path
+        what = "lies behind a link" if is_led_away(place.parent) else _compared(place, due, quick)
+        progress(due[0])
+        if what is not None:
+            wrong[path] = what
     return wrong
+
+
+def _compared(path: Path, due: tuple[int, str], quick: bool) -> str | None:
+    try:
+        if not path.is_file():
+            return "is missing"
+        same = path.stat().st_size == due[0] and (quick or sha256_file(path) == due[1])
+    except (OSError, UnreadableFile) as error:
+        return f"cannot be read ({error})"
+    return None if same else "is not what was received"

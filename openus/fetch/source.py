@@ -1,11 +1,13 @@
 """A source from its site to a folder that its adapter reads, with a lock of what came.
 
 Every run goes the same way, whatever an earlier one left: what lies there as the lock says stays, what is damaged or
-missing comes, what is packed is unpacked, and what came out is held against the lock.
+missing comes, what is packed is unpacked, and what came out is held against the lock before it is put in place.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,25 +19,28 @@ from openus.data import Card, RemoteFile
 from openus.errors import ArchiveError, FetchError, OpenusError
 from openus.fetch import github
 from openus.fetch import lock as locks
-from openus.fetch.archive import archives, parts, unpack_all
+from openus.fetch.archive import UNPACKED, parts, unpack_all
 from openus.fetch.client import Client
-from openus.fetch.download import Received, difference, download, measure, room, was_finished
+from openus.fetch.download import Received, difference, download, measure, on_its_way, room, was_finished
 from openus.fetch.folder import (
-    MOVE,
-    THERE_ALREADY,
+    ELSEWHERE,
+    Count,
     Fetched,
     alone,
+    already,
     begun,
-    clear,
+    broken,
+    empty,
     fetched,
-    finish,
+    link,
     locked,
-    set_aside,
-    tidy,
+    looked_at,
+    put_in_place,
 )
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
+from openus.storage import sha256_file
 
 Report = Callable[[str, int, int | None], None]
 """Called with (`slug/file` or `slug: what is done`, bytes that are here, bytes of the whole or None)."""
@@ -69,36 +74,35 @@ def fetch(
     """
     card, folder = source.card, root / source.card.slug
     check_terms(card, accepted)
+    before = locks.read(folder)
+    if before is not None and before.slug != card.slug:
+        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
+    if before is not None and before.whole and not locks.lost(folder, before, quick=True):
+        return already(source, folder, before, _what_changed(card, before, client))
+    if before is not None and before.whole and all(one.url is None for one in before.files.values()):
+        path, what = next(iter(locks.lost(folder, before, quick=True).items()))
+        raise FetchError(f"{folder}: {path} {what}, and a person brought it.", "Bring it again with --from.")
     why = by_hand(card)
-    needs_person = None if why is None else FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
-    if needs_person is not None and not folder.exists():
-        raise needs_person
-    with alone(folder):
-        before = locks.read(folder)
-        if before is not None and before.slug != card.slug:
-            raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
-        if before is not None and before.whole and not locks.lost(folder, before, quick=True):
-            tidy(folder, before)
-            return fetched(source, folder, before, [THERE_ALREADY, *_what_changed(card, before, client)])
-        if needs_person is not None:
-            raise needs_person
-        run = _Run(card, folder, client, report, begun(card, before, accepted))
-        try:
-            if before is not None:
-                run.said += clear(folder, before)
-                locks.write(folder, run.lock)  # from here to the end of the run the folder is not whole
-            run.receive(jobs)
-            run.unpack(keep)
-            if next(iter(source.items(folder)), None) is None:
-                raise FetchError(
-                    f"{card.slug}: what came lies in {folder}, and its adapter knows none of it.",
-                    "Its site changed the layout, or gave another set: look at it, and tell the makers of openus.",
-                )
-            lock = finish(folder, run.lock, run.lock.files, run.counter(": hashing"))
-        except OpenusError as error:
-            error.hint = " ".join([error.hint, *run.said])
-            raise
-        return fetched(source, folder, lock, run.said)
+    if why is not None:
+        raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
+    if before is not None and before.files and before.kind != card.access.kind:
+        raise FetchError(
+            f"{folder} is not as it came, and it came from another place ({before.kind}).",
+            f"Fetch it as it was fetched then (--mirror or not), or move {folder} away.",
+        )
+    with alone(folder) as work:
+        run = _Run(card, folder, work, client, report, begun(card, locks.read(folder), accepted))
+        run.receive(jobs)
+        run.unpack(keep)
+        if next(iter(source.items(work)), None) is None and next(iter(source.items(folder)), None) is None:
+            raise FetchError(
+                f"{card.slug}: what came lies in {work}, and its adapter knows none of it.",
+                "Its site changed the layout, or gave another set: look at it, and tell the makers of openus.",
+            )
+        lock = looked_at(run.lock, work, run.counter(": hashing"))
+        said = put_in_place(folder, lock, work)
+        empty(work)
+    return fetched(source, folder, lock, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,9 @@ def fetch_all(
         with guard:
             done(came)
 
-    with ThreadPoolExecutor(max(1, min(jobs, len(sources)))) as pool:
+    at_once = max(1, min(jobs, len(sources)))
+    jobs = max(1, jobs // at_once)  # of each
+    with ThreadPoolExecutor(at_once) as pool:
         futures = [pool.submit(one, source) for source in sources]
         try:
             for future in futures:
@@ -150,12 +156,13 @@ def fetch_all(
 
 def _is_another(file: RemoteFile, one: Locked) -> bool:
     """Whether the site itself lists another file today than the one that came."""
-    return file.size_bytes not in (None, one.size_bytes) or file.sha256 not in (None, one.sha256)
+    pairs = ((file.size_bytes, one.size_bytes), (file.sha256, one.sha256), (file.md5, one.md5))
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 def _what_changed(card: Card, lock: Lock, client: Client) -> list[str]:
     """What the site lists otherwise than when the lock was written, a sentence each."""
-    if card.access.kind not in RESOLVERS or not lock.files:
+    if card.access.kind not in RESOLVERS or card.access.kind != lock.kind or not lock.files:
         return []
     try:
         files = resolve(card, client)
@@ -165,7 +172,7 @@ def _what_changed(card: Card, lock: Lock, client: Client) -> list[str]:
     for file in files:
         one = lock.files.get(file.name)
         if one is None and card.access.kind not in MADE_ON_THE_FLY:
-            said.append(f"the site lists {file.name} too, which was not there on the day of the lock.")
+            said.append(f"the site lists {file.name} too, which is not among what came.")
         elif one is not None and _is_another(file, one):
             said.append(f"the site changed {file.name} since {one.received}; yours is as it came then.")
     return said
@@ -174,19 +181,21 @@ def _what_changed(card: Card, lock: Lock, client: Client) -> list[str]:
 class _Run:
     """One run for one source: what is to come, and the lock as far as it came."""
 
-    def __init__(self, card: Card, folder: Path, client: Client, report: Report, lock: Lock) -> None:
-        self.card, self.folder, self.client, self.report, self.lock = card, folder, client, report, lock
+    def __init__(self, card: Card, folder: Path, work: Path, client: Client, report: Report, lock: Lock) -> None:
+        self.card, self.folder, self.work = card, folder, work
+        self.client, self.report, self.lock = client, report, lock
         self.had = lock.files
         """What runs before received."""
+        self.due = broken(folder, lock, self.counter(": checking")) if lock.whole else set(lock.files)
+        """What of that does not lie in the folder as it came."""
         self.pinned = card.access.kind not in MADE_ON_THE_FLY
-        """Whether that must come again byte for byte; else what is in it must."""
+        """Whether what came must come again byte for byte; else what is in it must."""
         self.files: list[RemoteFile] = []
-        self.said: list[str] = []
-        """What a person should hear."""
+        self._came: dict[str, Locked] = {}
         self._guard = threading.Lock()
         self._written = time.monotonic()
 
-    def counter(self, what: str, whole: int | None = None) -> Callable[[int], None]:
+    def counter(self, what: str, whole: int | None = None) -> Count:
         """A function to be called with the bytes that were done. It ends the run where that was asked for."""
         here = 0
 
@@ -200,11 +209,9 @@ class _Run:
         return count
 
     def receive(self, jobs: int) -> None:
-        """All files into the folder, several at once; each stands in the lock as soon as it is whole."""
+        """All files into WORK, several at once; each stands in the lock as soon as it is whole."""
         self.files = self._listed()
-        self._refuse_strange_archives()
-        places = [(self.folder / file.name, file.size_bytes or 0) for file in self.files]
-        room(self.folder, sum(size for path, size in places if not path.is_file() and locks.came_out(path) is None))
+        self._make_room()
         try:
             with ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE))) as pool:
                 futures = [pool.submit(self._bring, file) for file in self.files]
@@ -216,87 +223,125 @@ class _Run:
                     raise
             if failed:  # the others came all the same
                 raise failed[0]
-            self.lock = replace(self.lock, files={file.name: self.lock.files[file.name] for file in self.files})
+            names = [file.name for file in self.files]
+            self.lock = replace(self.lock, files={name: (self._came.get(name) or self.had[name]) for name in names})
         finally:
-            if self.lock.files:
-                locks.write(self.folder, self.lock)
+            self._write()
 
     def _listed(self) -> list[RemoteFile]:
+        """What the site lists, without what stays or is not of the set."""
         card = self.card
+        if self.lock.whole and self.pinned and all(map(self._is_kept, self.due)):  # then no site is asked
+            return [RemoteFile(one.name, one.url, one.size_bytes) for one in self.had.values()]
         if card.access.kind == "github":
             commit = next(filter(None, map(github.commit_of, self.had)), None)
             ids = {**card.access.ids, **({"commit": commit} if commit else {})}
             card = replace(card, access=replace(card.access, ids=ids))
         files = [replace(file, name=safe(card, file.name)) for file in resolve(card, self.client)]
-        if not self.pinned:
+        if not (self.pinned or self.lock.whole):
             return files
         gone = sorted(set(self.had) - {file.name for file in files})
         if gone:
-            raise FetchError(f"{card.slug}: its site lists no {gone[0]}, which the lock holds.", MOVE)
-        # a folder that was whole says what belongs to the set
-        return [file for file in files if self.lock.contents is None or file.name in self.had]
+            raise FetchError(f"{card.slug}: its site lists no {gone[0]}, which the lock holds.", ELSEWHERE)
+        return [file for file in files if not self.lock.whole or file.name in self.had]
 
-    def _refuse_strange_archives(self) -> None:
-        """What a person put there would be unpacked, and removed, with what comes."""
-        mine = {file.name for file in self.files} | self.had.keys()
-        for path in archives(self.folder):
-            name = path.relative_to(self.folder).as_posix()
-            waits = self.lock.contents is None and name != locks.top(name) in mine  # since a run was killed
-            if not (name in mine or waits or locks.came_out(path)):
-                raise FetchError(f"{path} is there, and this command did not bring it.", _YOURS)
+    def _is_kept(self, name: str) -> bool:
+        path = self.folder / name
+        return path.is_file() and sha256_file(path) == self.had[name].sha256
+
+    def _make_room(self) -> None:
+        coming = 0
+        for file in self.files:
+            place = self.work / file.name
+            is_here = place.exists() or self._unpacked(file.name).exists()
+            if (file.name in self.due or file.name not in self.had) and not is_here:
+                coming += max(0, (file.size_bytes or 0) - on_its_way(place))
+        room(self.work, coming)
+
+    def _unpacked(self, name: str) -> Path:
+        """Where what comes out of a file is put, if that is an archive or a volume of one."""
+        return self.work / f"{locks.opening(name, self.had)}{UNPACKED}"
 
     def _bring(self, file: RemoteFile) -> None:
         had = self.had.get(file.name)
-        here = self._here(file, had)
+        if had is not None and file.name not in self.due:
+            return
+        here = self._received(file, had) or self._put_there(file, had)
         if here is not None:
             self._note(here)
         elif had is None or not self.pinned:
-            self._download(file, lambda received: self._note(locked(file, received, file.url)))
+            contents = None if had is None else had.contents
+            self._note(replace(locked(file, self._download(file), file.url), contents=contents))
         else:
             changed = f"{self.card.slug}: the site changed {file.name}, which came on {had.received}"
             if _is_another(file, had):
-                raise FetchError(f"{changed}: it lists another size or checksum.", MOVE)
+                raise FetchError(f"{changed}: it lists another size or checksum.", ELSEWHERE)
             try:
-                self._download(replace(file, sha256=had.sha256), lambda _: self._note(had))
+                self._download(replace(file, sha256=had.sha256))
+                self._note(had)
             except FetchError as error:
                 if had.sha256 not in error.message:
                     raise
-                raise FetchError(f"{changed}. {error.message}", MOVE) from error
+                raise FetchError(f"{changed}. {error.message}", ELSEWHERE) from error
 
-    def _here(self, file: RemoteFile, had: Locked | None) -> Locked | None:
-        """The line of a file that need not come: it lies there as it is due, or what came out of it does.
-
-        What is not what came before is set aside. Raises FetchError for what a person put there.
-        """
-        path = self.folder / file.name
-        unpacked = locks.came_out(path)
-        if unpacked is not None and had is None:
-            raise FetchError(f"{unpacked} is there, and no lock says what it came out of.", _YOURS)
-        if not path.is_file():
-            return had if unpacked is not None else None
-        received = measure(path, file)
-        self.counter(f"/{file.name}", file.size_bytes)(received.size_bytes)
-        if had is not None and received.sha256 == had.sha256:
+    def _received(self, file: RemoteFile, had: Locked | None) -> Locked | None:
+        """The line of a file that an earlier run received; what is not as it was then is removed."""
+        place = self.work / file.name
+        if place.is_file():
+            received = self._measured(file, place)
+            if had is not None and received.sha256 == had.sha256:
+                return had
+            known = file.md5 or file.sha256 or file.git_sha1 or was_finished(place, received)
+            if known and difference(file, received) is None and (had is None or not self.pinned):
+                return replace(locked(file, received, file.url), contents=None if had is None else had.contents)
+            place.unlink()
+        elif had is not None and self._unpacked(file.name).is_dir():
             return had
-        wrong = difference(file, received)
-        known = file.md5 or file.sha256 or file.git_sha1 or was_finished(path)
-        if known and not wrong and (had is None or not self.pinned):
-            return locked(file, received, file.url)
-        if had is not None:
-            self.said += set_aside(self.folder, [file.name])
-            return None
-        why = wrong or "Nothing that its site tells shows whether it is the file that is due."
-        raise FetchError(f"{path} is there, and this command did not bring it. {why}", _YOURS)
+        shutil.rmtree(self._unpacked(file.name), ignore_errors=True)  # it came out of another
+        return None
 
-    def _download(self, file: RemoteFile, settled: Callable[[Received], None]) -> None:
+    def _put_there(self, file: RemoteFile, had: Locked | None) -> Locked | None:
+        """The line of a file that lies in the folder: an archive that was kept, or what a person put there.
+
+        Raises FetchError for what nothing shows to be the site's.
+        """
+        place = self.folder / file.name
+        unpacked = self.folder / f"{file.name}{UNPACKED}"
+        if had is None and os.path.lexists(unpacked):
+            raise FetchError(f"{unpacked} is there, and no lock says what it came out of.", _YOURS)
+        if not os.path.lexists(place):
+            return None
+        wrong: str | None = f"It is no file, and {file.name} is to come."
+        if place.is_file():
+            received = self._measured(file, place)
+            wrong = difference(file, received)
+            if had is not None and received.sha256 == had.sha256:
+                wrong, line = None, had
+            elif had is None and not wrong and (file.md5 or file.sha256 or file.git_sha1):
+                line = locked(file, received, file.url)
+            else:
+                wrong = wrong or "Nothing that its site tells shows whether it is the file that is due."
+            if wrong is None:
+                link(place, self.work / file.name)
+                return line
+        if had is None:
+            raise FetchError(f"{place} is there, and this command did not bring it. {wrong}", _YOURS)
+        return None
+
+    def _measured(self, file: RemoteFile, place: Path) -> Received:
+        received = measure(place, file)
+        self.counter(f"/{file.name}", file.size_bytes)(received.size_bytes)
+        return received
+
+    def _download(self, file: RemoteFile) -> Received:
         count = self.counter(f"/{file.name}", file.size_bytes)
         try:
-            download(self.client, file, self.folder, count, settled)
+            return download(self.client, file, self.work, count, keep_notes=True)
         except FetchError as error:
             fresh = self._fresh(file) if error.renewable else None
             if fresh is None:
                 raise
-            download(self.client, fresh, self.folder, count, settled)
+            return download(self.client, fresh, self.work, count, keep_notes=True)
 
     def _fresh(self, due: RemoteFile) -> RemoteFile | None:
         """The same file at a new address; None where the site tells the one that we know."""
@@ -307,34 +352,35 @@ class _Run:
 
     def _note(self, entry: Locked) -> None:
         with self._guard:
-            self.lock = self.lock.with_file(entry)
-            # a file whose checksum somebody published is known without its line, too
-            if _is_unproved(entry) or time.monotonic() - self._written > 1.0:
-                locks.write(self.folder, self.lock)
-                self._written = time.monotonic()
+            self._came[entry.name] = entry
+            if time.monotonic() - self._written > 1.0:  # until then a file is known by its notes
+                self._write()
+
+    def _write(self) -> None:
+        if self._came:
+            locks.write(self.folder, replace(self.lock, files={**self.lock.files, **self._came}))
+            self._written = time.monotonic()
 
     def unpack(self, keep: bool) -> None:
         """Unpack all. An archive that is damaged, and that nothing else could prove, comes again on the next run."""
         count = self.counter(": unpacking")
         try:
             for file in self.files if self.card.access.kind == "github" else ():
-                if (self.folder / file.name).is_file():  # else all this was done
-                    github.settle(
-                        self.card.access.ids["repo"], self.folder / file.name, file.members, self.client, count
-                    )
-            unpack_all(self.folder, keep=keep, progress=count)
+                snapshot = self.work / file.name
+                if snapshot.is_file():  # else all this was done
+                    github.settle(self.card.access.ids["repo"], snapshot, file.members, self.client, count)
+            unpack_all(self.work, keep=keep, progress=count)
         except ArchiveError as error:
-            if error.damaged is not None and self.lock.contents is None:
-                self._forget(parts(error.damaged))
+            self._forget(parts(error.damaged) if error.damaged is not None else ())
             raise
 
     def _forget(self, paths: Sequence[Path]) -> None:
-        names = {path.relative_to(self.folder).as_posix() for path in paths}
-        unproved = {name for name, one in self.lock.files.items() if name in names and _is_unproved(one)}
-        files = {name: one for name, one in self.lock.files.items() if name not in unproved}
+        lines = {path: self.lock.files.get(path.relative_to(self.work).as_posix()) for path in paths}
+        gone = {one.name: path for path, one in lines.items() if one and _is_unproved(one) and one.contents is None}
+        files = {name: one for name, one in self.lock.files.items() if name not in gone}
         locks.write(self.folder, replace(self.lock, files=files))
-        for name in unproved:
-            (self.folder / name).unlink()
+        for path in gone.values():
+            path.unlink()
 
 
 _YOURS = "Move it away, then fetch again, or adopt it with --from."

@@ -62,8 +62,8 @@ def test_whatever_step_a_run_dies_at_the_next_one_ends_alike(
         with Client(mirrors, sleep=lambda _: None) as client:
             source.fetch(one, root, client, accepted=True, jobs=1)
         came = lock.read(root / slug)
-        assert came is not None and came.contents
-        return dict(came.contents)
+        assert came is not None and came.whole
+        return came.due()
 
     whole = run(tmp_path / "whole")
     deaths = 0
