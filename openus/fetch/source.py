@@ -231,7 +231,7 @@ class _Run:
     def _listed(self) -> list[RemoteFile]:
         """What the site lists, without what stays or is not of the set."""
         card = self.card
-        if self.lock.whole and self.pinned and all(map(self._is_kept, self.due)):  # then no site is asked
+        if self.lock.whole and self.pinned and all(map(self._is_at_hand, self.due)):  # then no site is asked
             return [RemoteFile(one.name, one.url, one.size_bytes) for one in self.had.values()]
         if card.access.kind == "github":
             commit = next(filter(None, map(github.commit_of, self.had)), None)
@@ -245,9 +245,11 @@ class _Run:
             raise FetchError(f"{card.slug}: its site lists no {gone[0]}, which the lock holds.", ELSEWHERE)
         return [file for file in files if not self.lock.whole or file.name in self.had]
 
-    def _is_kept(self, name: str) -> bool:
-        path = self.folder / name
-        return path.is_file() and sha256_file(path) == self.had[name].sha256
+    def _is_at_hand(self, name: str) -> bool:
+        """Whether a file, or what came out of it, lies in WORK since a run was killed, or was kept."""
+        places = (self.work / name, self.folder / name)
+        same = any(path.is_file() and sha256_file(path) == self.had[name].sha256 for path in places)
+        return same or self._unpacked(name).is_dir()
 
     def _make_room(self) -> None:
         coming = 0
@@ -309,24 +311,20 @@ class _Run:
         unpacked = self.folder / f"{file.name}{UNPACKED}"
         if had is None and os.path.lexists(unpacked):
             raise FetchError(f"{unpacked} is there, and no lock says what it came out of.", _YOURS)
-        if not os.path.lexists(place):
-            return None
-        wrong: str | None = f"It is no file, and {file.name} is to come."
+        line, why = None, f"It is no file, and {file.name} is to come."
         if place.is_file():
             received = self._measured(file, place)
             wrong = difference(file, received)
-            if had is not None and received.sha256 == had.sha256:
-                wrong, line = None, had
-            elif had is None and not wrong and (file.md5 or file.sha256 or file.git_sha1):
+            why = wrong or "Nothing that its site tells shows whether it is the file that is due."
+            if had is not None:
+                line = had if received.sha256 == had.sha256 else None
+            elif not wrong and (file.md5 or file.sha256 or file.git_sha1):
                 line = locked(file, received, file.url)
-            else:
-                wrong = wrong or "Nothing that its site tells shows whether it is the file that is due."
-            if wrong is None:
-                link(place, self.work / file.name)
-                return line
-        if had is None:
-            raise FetchError(f"{place} is there, and this command did not bring it. {wrong}", _YOURS)
-        return None
+        if line is not None:
+            link(place, self.work / file.name)
+        elif had is None and os.path.lexists(place):
+            raise FetchError(f"{place} is there, and this command did not bring it. {why}", _YOURS)
+        return line
 
     def _measured(self, file: RemoteFile, place: Path) -> Received:
         received = measure(place, file)
