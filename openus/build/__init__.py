@@ -80,7 +80,7 @@ def choose(
                 raise CorpusError(f"{slug}: there is no folder {folder}.", f"`openus info {slug}` says how to get it.")
             chosen.append(Chosen(source, folder))
     elif root is not None:
-        for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             if folder.name in known:
                 chosen.append(Chosen(sources.load(folder.name), folder))
             elif not folder.name.startswith((".", "_")):
