@@ -12,7 +12,7 @@ from pathlib import Path
 from openus.data import Card, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED, kind, unpack_all
+from openus.fetch.archive import UNPACKED, kind, opener, unpack_all
 from openus.fetch.download import SNIFF, check_beginning, difference, measure
 from openus.fetch.folder import (
     WORK,
@@ -32,7 +32,7 @@ from openus.fetch.listing import check_terms, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
 from openus.sources._layout import is_hidden
-from openus.storage import walk
+from openus.storage import sha256_file, walk
 
 
 def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, keep: bool = False) -> Fetched:
@@ -56,12 +56,15 @@ def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, k
 
 def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool) -> Fetched:
     card, real = source.card, origin.resolve()
-    if not origin.exists():
-        raise UsageError(f"{origin} is not there.", "Name the archive, or the folder, that you downloaded.")
+    if not (origin.is_file() or origin.is_dir()):
+        what = "is no file and no folder" if origin.exists() else "is not there"
+        raise UsageError(f"{origin} {what}.", "Name the archive, or the folder, that you downloaded.")
     if real in (folder.resolve(), *folder.resolve().parents) or WORK in real.parts:
         raise UsageError(f"{origin} holds {folder}, to which it should go.", "Move what you downloaded elsewhere.")
     before = locks.read(folder)
-    mending = before if before is not None and before.slug == card.slug and before.whole else None
+    if before is not None and before.slug != card.slug:
+        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
+    mending = before if before is not None and before.whole else None
     if mending and not locks.lost(folder, mending, quick=True):
         return already(source, folder, mending, [f"nothing of {origin} was taken."])
     with alone(folder) as work:
@@ -94,14 +97,18 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
     paths, unlisted = walk(origin)
     if unlisted:
         raise FetchError(f"{origin / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first.")
-    found, all_paths = {}, set(paths)
+    found: dict[str, Path] = {}
+    all_paths = set(paths)
     for path in paths:
         if path.rpartition("/")[2] == locks.NAME:
             theirs = locks.read((origin / path).parent)
             if theirs is not None and theirs.slug != slug:
                 raise FetchError(f"{origin} holds {theirs.slug} too, in {path}.", f"Name the folder of {slug} itself.")
         elif not (is_hidden(path) or _comes_again(path, all_paths)):
-            found[path.replace(f"{UNPACKED}/", "/")] = origin / path
+            name = path.replace(f"{UNPACKED}/", "/")
+            if name in found:
+                raise FetchError(f"{origin / path} and {found[name]} would lie at one place.", "Move one of them away.")
+            found[name] = origin / path
     return found
 
 
@@ -111,10 +118,11 @@ def _taken(card: Card, origin: Path, made: Path) -> Mapping[str, Locked]:
     theirs = locks.read(origin) if origin.is_dir() else None
     if theirs is not None and theirs.whole:
         return _as_locked(card, origin, theirs, made)
-    files = {}
+    files: dict[str, Locked] = {}
+    split = {first for name in offered if (first := opener(name, offered)) != name}
     for name, place in offered.items():
         link(place, made / name)
-        files[name] = _verified(_known(card, name), name, made / name, place)
+        files[name] = _verified(_known(card, name), name, made / name, place, name in split)
     return files
 
 
@@ -134,17 +142,41 @@ def _as_locked(card: Card, origin: Path, theirs: Lock, made: Path) -> Mapping[st
 
 
 def _mended(origin: Path, made: Path, folder: Path, lock: Lock) -> Mapping[str, Locked]:
-    """What is missing from the folder, linked below `made`; it must be what came before."""
+    """What is missing from the folder, below `made`: each file as it came then, whatever it is called in `origin`, or,
+    from a folder with the same lock, what came out of it."""
     offered = _offered(lock.slug, origin)
+    places = [*offered.values(), *(folder / name for name in lock.files)]  # an archive may have been kept
+    by_size: dict[int, list[Path]] = {}
+    for place in places:
+        if place.is_file():
+            by_size.setdefault(place.stat().st_size, []).append(place)
+    lacking = []
     for name in sorted(broken(folder, lock)):
-        if name not in offered:
-            raise FetchError(f"{folder} lacks {name}, or some of it, and {origin} has no such file.", "Bring that.")
-        if measure(offered[name], RemoteFile(name)).sha256 != lock.files[name].sha256:
-            raise FetchError(
-                f"{offered[name]} is not what came before.", f"Move {folder} away to adopt another version."
-            )
-        link(offered[name], made / name)
+        one = lock.files[name]
+        found = next((place for place in by_size.get(one.size_bytes, ()) if sha256_file(place) == one.sha256), None)
+        if found is not None:
+            link(found, made / name)
+        elif not _linked_contents(origin, made, one):
+            lacking.append(name)
+    lacking = [name for name in lacking if not (made / f"{opener(name, lock.files)}{UNPACKED}").is_dir()]
+    if lacking:
+        raise FetchError(
+            f"{folder} lacks {lacking[0]}, or some of it, and {origin} has no file that is what came before.",
+            f"Bring that, or move {folder} away to adopt another version.",
+        )
     return lock.files
+
+
+def _linked_contents(origin: Path, made: Path, one: Locked) -> bool:
+    """Whether all that came out of an archive lies in `origin`, as in a raw folder; then it is below `made` too."""
+    inside = {f"{one.name}{UNPACKED}/{path}": sha256 for path, (_, sha256) in (one.contents or {}).items()}
+    if one.contents is None or not all(
+        (origin / path).is_file() and sha256_file(origin / path) == sha256 for path, sha256 in inside.items()
+    ):
+        return False
+    for path in inside:
+        link(origin / path, made / path)
+    return True
 
 
 def _known(card: Card, path: str) -> RemoteFile | None:
@@ -176,8 +208,10 @@ def _comes_again(path: str, paths: set[str]) -> bool:
     return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
-def _verified(known: RemoteFile | None, name: str, path: Path, origin: Path) -> Locked:
+def _verified(known: RemoteFile | None, name: str, path: Path, origin: Path, split: bool) -> Locked:
     file = replace(known, name=name) if known else RemoteFile(name)
+    if split:  # its last volume may begin with anything
+        file = replace(file, archive="split")
     try:
         if known or kind(name):  # names of others are the publisher's own business
             with path.open("rb") as data:

@@ -22,7 +22,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,15 +123,21 @@ def unpack_all(
     Raises what `unpack` raises, and ArchiveError for archives nested deeper than allowed.
     """
     done: list[Unpacked] = []
+
+    def deep(path: Path) -> int:
+        return path.relative_to(folder).as_posix().count(f"{UNPACKED}/")
+
     with _alone(folder):
         for parent in {(folder / path).parent for path in walk(folder)[0]}:
             sweep(parent)
         seen: set[Path] = set()
-        depth, room = 0, 0.0
+        room = -1.0
         while fresh := [path for path in archives(folder) if path not in seen]:
+            depth = min(map(deep, fresh))
+            fresh = [path for path in fresh if deep(path) == depth]  # all parts of a split one, before it is joined
             if depth > limits.max_depth:
                 raise ArchiveError(f"{fresh[0].name} lies in more than {limits.max_depth} archives.", "Do it by hand.")
-            if depth == 0:
+            if room < 0:
                 packed = sum(part.stat().st_size for path in fresh for part in parts(path))
                 room = max(limits.small, packed * limits.max_ratio)
             for path in fresh:
@@ -144,7 +150,6 @@ def unpack_all(
                 if not keep:
                     for part in sorted(parts(path), key=path.__eq__):  # the one that names it last
                         part.unlink()
-            depth += 1
     return done
 
 
@@ -161,6 +166,28 @@ def archives(folder: Path) -> list[Path]:
         ):
             found.append(folder / path)
     return found
+
+
+def openers(name: str) -> list[str]:
+    """What the file may be called that is opened to unpack the volume `name`; nothing for other names.
+
+    >>> openers("x.z01"), openers("x.zip.002"), openers("x.part03.rar"), openers("x.zip")
+    (['x.zip', 'x.change2zip', 'x.ZIP'], ['x.zip.001'], ['x.part01.rar'], [])
+    """
+    if found := re.search(r"(?i)\.z\d\d+$", name):
+        return [name[: found.start()] + end for end in (".zip", ".change2zip", ".ZIP")]
+    found = re.search(r"\.(\d{3})$", name) or re.search(r"(?i)\.part(\d+)\.rar$", name)
+    first = found and name[: found.start(1)] + "1".zfill(len(found[1])) + name[found.end(1) :]
+    return [first] if first and first != name else []
+
+
+def opener(name: str, names: Collection[str]) -> str:
+    """Which of the files `names` is opened to unpack `name`: itself, unless that is a volume of another.
+
+    >>> opener("a/x.z01", ["a/x.z01", "a/x.zip"]), opener("t.csv", ["t.csv"])
+    ('a/x.zip', 't.csv')
+    """
+    return next((first for first in openers(name) if first in names), name)
 
 
 def kind(name: str) -> str | None:

@@ -351,9 +351,9 @@ def check_beginning(file: RemoteFile, head: bytes, where: str) -> None:
             f"{where} gave the pointer of Git LFS in place of {file.name}.", "Try again later.", renewable=True
         )
     magic = _MAGIC.get(kind)
-    last_volume = file.name.lower().endswith((".change2zip",)) or re.search(r"\.z\d\d+$|\.\d{3}$", file.name.lower())
-    exact = file.sha256 or file.git_sha1  # then the whole will tell, and a name may lie
-    if magic and not exact and not last_volume and not head.startswith(magic):
+    # then the whole will tell, and a name may lie; the last volume of a split zip begins with anything
+    exact = file.sha256 or file.git_sha1 or file.name.lower().endswith(".change2zip")
+    if magic and not exact and not head.startswith(magic):
         raise FetchError(
             f"{where} gave something else in place of {file.name}: it begins {head[:8]!r}, which is no {kind}.",
             "The site changed its file, or serves something else.",

@@ -20,7 +20,7 @@ from pathlib import Path
 from openus.data import Card, RemoteFile
 from openus.errors import FetchError
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED
+from openus.fetch.archive import UNPACKED, opener
 from openus.fetch.client import told
 from openus.fetch.download import Received
 from openus.fetch.listing import is_open
@@ -63,6 +63,8 @@ def alone(folder: Path) -> Iterator[Path]:
     try:
         work.mkdir(parents=True, exist_ok=True)
         mark = (work / MARK).open("ab")
+    except FileNotFoundError as error:  # another has just ended
+        raise FetchError(f"Another process fetches into {folder}.", "Wait for it.") from error
     except OSError as error:
         raise FetchError(f"{error.filename or folder}: {error.strerror or error}.", "Look at that place.") from error
     with mark:
@@ -135,7 +137,7 @@ def broken(folder: Path, lock: Lock, count: Count = lambda _: None) -> set[str]:
     found = {locks.top(path) for path in locks.lost(folder, lock, quick=False, progress=count)}
     if any(lock.files[name].contents is not None for name in found):  # parts that were wrapped one by one left nothing
         found |= {one.name for one in lock.files.values() if one.contents == {}}
-    return found | {name for name in lock.files if locks.opening(name, lock.files) in found}
+    return found | {name for name in lock.files if opener(name, lock.files) in found}
 
 
 def looked_at(lock: Lock, made: Path, count: Count = lambda _: None) -> Lock:
@@ -161,8 +163,7 @@ def looked_at(lock: Lock, made: Path, count: Count = lambda _: None) -> Lock:
 def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
     """Rename what was `made` into the folder, the lock before it. Returns what a person should hear."""
     locks.write(folder, lock)
-    real = folder.resolve()  # it may be a link to another disk
-    aside = real.parent / f".{folder.name}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    aside = folder / f".set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     yours: list[str] = []
 
     def away(path: Path) -> None:
@@ -172,7 +173,7 @@ def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
         yours.append(name.as_posix())
 
     for name, one in sorted(lock.files.items()):
-        kept, unpacked = folder / name, made / f"{locks.opening(name, lock.files)}{UNPACKED}"
+        kept, unpacked = folder / name, made / f"{opener(name, lock.files)}{UNPACKED}"
         if unpacked.is_dir() and kept.is_file() and not (made / name).exists() and sha256_file(kept) != one.sha256:
             away(kept)  # an archive that is another now
     for name in sorted(lock.files):
@@ -186,14 +187,22 @@ def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
             if place.is_dir() and not place.is_symlink() and new.is_dir():
                 for path in _all(place):
                     there = not (place / path).is_symlink() and (new / path).is_file()
-                    if not there or sha256_file(new / path) != sha256_file(place / path):
+                    if not there and locks.is_kept(place / path):  # an archive that came out of another
+                        (new / path).parent.mkdir(parents=True, exist_ok=True)
+                        (place / path).rename(new / path)
+                    elif not there or sha256_file(new / path) != sha256_file(place / path):
                         away(place / path)
                 shutil.rmtree(place)
-            elif place.is_symlink() or (place.exists() and not (new.is_file() and place.samefile(new))):
+            elif os.path.lexists(place) and not _is_same(place, new):
                 away(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             new.replace(place)
     return [_told(yours, aside)] if yours else []
+
+
+def _is_same(place: Path, new: Path) -> bool:
+    plain = not place.is_symlink() and place.is_file() and new.is_file()
+    return plain and sha256_file(place) == sha256_file(new)
 
 
 def _all(folder: Path) -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from openus.errors import FetchError, UnreadableFile
-from openus.fetch.archive import UNPACKED
+from openus.fetch.archive import UNPACKED, opener, openers
+from openus.fetch.target import DEEPEST, LONGEST
 from openus.sources._layout import is_hidden
 from openus.storage import printable, sha256_file, walk, write_text
 
@@ -66,29 +67,9 @@ class Lock:
         for one in self.files.values():
             if one.contents is not None:
                 due |= {f"{one.name}{UNPACKED}/{path}": what for path, what in one.contents.items()}
-            elif self.files[opening(one.name, self.files)].contents is None:
+            elif self.files[opener(one.name, self.files)].contents is None:
                 due[one.name] = (one.size_bytes, one.sha256)
         return dict(sorted(due.items()))
-
-
-def opening(name: str, names: Collection[str]) -> str:
-    """Which of the files `names` is opened to unpack `name`: itself, or the one that it is a volume of.
-
-    >>> opening("a/x.z01", ["a/x.z01", "a/x.zip"]), opening("t.csv", ["t.csv"])
-    ('a/x.zip', 't.csv')
-    """
-    for volume, firsts in _VOLUMES.items():
-        if found := re.search(volume, name):
-            return next((first for end in firsts if (first := name[: found.start()] + end) in names), name)
-    return name
-
-
-_VOLUMES = {
-    r"(?i)\.z\d\d+$": (".zip", ".change2zip", ".ZIP"),
-    r"\.\d{3}$": (".001",),
-    r"(?i)\.part\d+\.rar$": (".part1.rar", ".part01.rar", ".part001.rar"),
-}
-"""How a volume's name ends -> how that of the one ends by which its archive is opened."""
 
 
 def now() -> str:
@@ -107,7 +88,9 @@ def read(folder: Path) -> Lock | None:
             raise ValueError("another format")
         files = [_locked(one) for one in told.pop("files")]
         lock = Lock(**told, files={one.name: one for one in files})
-        texts = [lock.slug, lock.kind, *lock.ids, *lock.ids.values(), lock.licence or "", lock.accepted or ""]
+        texts = [*lock.ids, *lock.ids.values(), lock.licence or "", lock.accepted or ""]
+        if not all(re.fullmatch(r"[\w-]+", text) for text in (lock.slug, lock.kind)):
+            raise ValueError("its slug or kind is none")
         if lock.whole and not lock.due():
             raise ValueError("it is whole and holds nothing")
         if type(lock.whole) is not bool or not all(isinstance(text, str) for text in texts):
@@ -135,9 +118,12 @@ def _locked(told: dict[str, Any]) -> Locked:
     for size, sha256 in [(one.size_bytes, one.sha256), *(contents or {}).values()]:
         if type(size) is not int or not 0 <= size < 1 << 63 or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError("a size or checksum in it is none")
-    if not all(map(_stays_inside, [one.name, *(contents or ())])) or one.name == NAME or is_hidden(one.name):
+    ours = one.name == NAME or is_hidden(one.name) or f"{UNPACKED}/" in f"{one.name}/"
+    if ours or not all(map(_stays_inside, [one.name, *(contents or ())])):
         raise ValueError("a name in it leaves its folder")
-    if not all(isinstance(text, str) for text in (one.url or "", one.md5 or "", one.verified, one.received)):
+    if not re.fullmatch(r"[\dT:+.Z-]+", one.received) or not re.fullmatch(r"[\w: ]+", one.verified):
+        raise ValueError("a value in it is of another kind")
+    if not all(isinstance(text, str) and text.isprintable() for text in (one.url or "", one.md5 or "")):
         raise ValueError("a value in it is of another kind")
     return one
 
@@ -146,7 +132,9 @@ def _stays_inside(name: object) -> bool:
     if not isinstance(name, str) or "\0" in name:
         return False
     parts = name.split("/")
-    return not {"", ".", ".."} & set(parts) and all(len(os.fsencode(part)) < 256 for part in parts) and len(name) < 4096
+    if {"", ".", ".."} & set(parts) or len(parts) > DEEPEST or len(name) > LONGEST:
+        return False
+    return all(len(os.fsencode(part)) < 256 for part in parts)
 
 
 def write(folder: Path, lock: Lock) -> None:
@@ -169,17 +157,21 @@ def contents(unpacked: Path, progress: Callable[[int], None] = lambda _: None) -
         raise FetchError(f"{unpacked / unlisted[0][0]} was not looked into: {unlisted[0][1]}.", "Mend that first.")
     found = {}
     for path in paths:
-        if not _is_kept(unpacked / path):
+        if not is_kept(unpacked / path):
             found[path] = ((unpacked / path).stat().st_size, sha256_file(unpacked / path))
             progress(found[path][0])
     return found
 
 
-def _is_kept(path: Path) -> bool:
+def is_kept(path: Path) -> bool:
     """Whether a file within an archive is one itself, or the volume of one, and was unpacked."""
-    return path.with_name(f"{path.name}{UNPACKED}").is_dir() or bool(
-        re.search(r"(?i)\.z\d\d+$|\.part\d+\.rar$", path.name)
-    )
+    for name in [path.name, *openers(path.name)]:
+        if path.with_name(f"{name}{UNPACKED}").is_dir():
+            return True
+        wrapper = path.parent.name.replace(path.name, name)  # a site may wrap each part in an archive of its own
+        if wrapper.endswith(UNPACKED) and (path.parent.with_name(wrapper) / f"{name}{UNPACKED}").is_dir():
+            return True
+    return False
 
 
 def top(path: str) -> str:
@@ -206,7 +198,7 @@ def differences(folder: Path, lock: Lock) -> list[str]:
     told += [
         f"{path} came from elsewhere"
         for path in paths
-        if path not in due and path not in lock.files and not (f"{UNPACKED}/" in path and _is_kept(folder / path))
+        if path not in due and path not in lock.files and not (f"{UNPACKED}/" in path and is_kept(folder / path))
     ]
     return [printable(line) for line in [*told, *(f"{path} was not looked into: {why}" for path, why in unlisted)]]
 

@@ -19,7 +19,7 @@ from openus.data import Card, RemoteFile
 from openus.errors import ArchiveError, FetchError, OpenusError
 from openus.fetch import github
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED, parts, unpack_all
+from openus.fetch.archive import UNPACKED, opener, parts, unpack_all
 from openus.fetch.client import Client
 from openus.fetch.download import Received, difference, download, measure, on_its_way, room, was_finished
 from openus.fetch.folder import (
@@ -79,19 +79,10 @@ def fetch(
         raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
     if before is not None and before.whole and not locks.lost(folder, before, quick=True):
         return already(source, folder, before, _what_changed(card, before, client))
-    if before is not None and before.whole and all(one.url is None for one in before.files.values()):
-        path, what = next(iter(locks.lost(folder, before, quick=True).items()))
-        raise FetchError(f"{folder}: {path} {what}, and a person brought it.", "Bring it again with --from.")
-    why = by_hand(card)
-    if why is not None:
+    if before is None and (why := by_hand(card)) is not None:
         raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
-    if before is not None and before.files and before.kind != card.access.kind:
-        raise FetchError(
-            f"{folder} is not as it came, and it came from another place ({before.kind}).",
-            f"Fetch it as it was fetched then (--mirror or not), or move {folder} away.",
-        )
     with alone(folder) as work:
-        run = _Run(card, folder, work, client, report, begun(card, locks.read(folder), accepted))
+        run = _Run(card, folder, work, client, report, locks.read(folder), accepted)
         run.receive(jobs)
         run.unpack(keep)
         if next(iter(source.items(work)), None) is None and next(iter(source.items(folder)), None) is None:
@@ -181,15 +172,18 @@ def _what_changed(card: Card, lock: Lock, client: Client) -> list[str]:
 class _Run:
     """One run for one source: what is to come, and the lock as far as it came."""
 
-    def __init__(self, card: Card, folder: Path, work: Path, client: Client, report: Report, lock: Lock) -> None:
+    def __init__(
+        self, card: Card, folder: Path, work: Path, client: Client, report: Report, before: Lock | None, accepted: bool
+    ) -> None:
         self.card, self.folder, self.work = card, folder, work
-        self.client, self.report, self.lock = client, report, lock
-        self.had = lock.files
+        self.client, self.report, self.lock = client, report, begun(card, before, accepted)
+        self.before_kind = before.kind if before is not None and before.files else None
+        lock, self.had = self.lock, self.lock.files
         """What runs before received."""
         self.due = broken(folder, lock, self.counter(": checking")) if lock.whole else set(lock.files)
         """What of that does not lie in the folder as it came."""
-        self.pinned = card.access.kind not in MADE_ON_THE_FLY
-        """Whether what came must come again byte for byte; else what is in it must."""
+        self.pinned = lock.whole and card.access.kind not in MADE_ON_THE_FLY
+        """Whether what came must come again byte for byte; else what is in it must, if the folder was whole."""
         self.files: list[RemoteFile] = []
         self._came: dict[str, Locked] = {}
         self._guard = threading.Lock()
@@ -229,21 +223,45 @@ class _Run:
             self._write()
 
     def _listed(self) -> list[RemoteFile]:
-        """What the site lists, without what stays or is not of the set."""
+        """What the site lists; of a folder that was whole, what belongs to it."""
         card = self.card
-        if self.lock.whole and self.pinned and all(map(self._is_at_hand, self.due)):  # then no site is asked
+        if self.pinned and all(map(self._is_at_hand, self.due)):  # then no site is asked
             return [RemoteFile(one.name, one.url, one.size_bytes) for one in self.had.values()]
+        self._check_site()
         if card.access.kind == "github":
             commit = next(filter(None, map(github.commit_of, self.had)), None)
             ids = {**card.access.ids, **({"commit": commit} if commit else {})}
             card = replace(card, access=replace(card.access, ids=ids))
         files = [replace(file, name=safe(card, file.name)) for file in resolve(card, self.client)]
-        if not (self.pinned or self.lock.whole):
-            return files
-        gone = sorted(set(self.had) - {file.name for file in files})
-        if gone:
+        names = {file.name for file in files}
+        split = {opener(name, names) for name in names if opener(name, names) != name}
+        files = [replace(file, archive="split") if file.name in split else file for file in files]
+        gone = sorted(set(self.had) - names)
+        if gone and self.lock.whole:
             raise FetchError(f"{card.slug}: its site lists no {gone[0]}, which the lock holds.", ELSEWHERE)
+        for name in gone:
+            self._drop(name)
         return [file for file in files if not self.lock.whole or file.name in self.had]
+
+    def _check_site(self) -> None:
+        """Raises FetchError where this site cannot mend what came from elsewhere, and where no program can ask it."""
+        path = min(self.due, default="")
+        if self.lock.whole and all(one.url is None for one in self.had.values()):
+            path, what = next(iter(locks.lost(self.folder, self.lock, quick=False).items()))
+            raise FetchError(f"{self.folder}: {path} {what}, and a person brought it.", "Bring it again with --from.")
+        if self.before_kind not in (None, self.card.access.kind):
+            raise FetchError(
+                f"{self.folder} lacks {path}, and it came from another place ({self.before_kind}).",
+                f"Fetch it as it was fetched then (--mirror or not), or move {self.folder} away.",
+            )
+        why = by_hand(self.card)
+        if why is not None:
+            raise FetchError(f"{self.card.slug}: no program can fetch it, as {why}.", steps(self.card))
+
+    def _drop(self, name: str) -> None:
+        """Remove what came of a file in WORK."""
+        (self.work / name).unlink(missing_ok=True)
+        shutil.rmtree(self._unpacked(name), ignore_errors=True)
 
     def _is_at_hand(self, name: str) -> bool:
         """Whether a file, or what came out of it, lies in WORK since a run was killed, or was kept."""
@@ -262,12 +280,15 @@ class _Run:
 
     def _unpacked(self, name: str) -> Path:
         """Where what comes out of a file is put, if that is an archive or a volume of one."""
-        return self.work / f"{locks.opening(name, self.had)}{UNPACKED}"
+        return self.work / f"{opener(name, self.had)}{UNPACKED}"
 
     def _bring(self, file: RemoteFile) -> None:
         had = self.had.get(file.name)
         if had is not None and file.name not in self.due:
             return
+        if had is not None and not self.lock.whole and _is_another(file, had):  # since a run was killed
+            self._drop(file.name)
+            had = None
         here = self._received(file, had) or self._put_there(file, had)
         if here is not None:
             self._note(here)
@@ -296,10 +317,9 @@ class _Run:
             known = file.md5 or file.sha256 or file.git_sha1 or was_finished(place, received)
             if known and difference(file, received) is None and (had is None or not self.pinned):
                 return replace(locked(file, received, file.url), contents=None if had is None else had.contents)
-            place.unlink()
         elif had is not None and self._unpacked(file.name).is_dir():
             return had
-        shutil.rmtree(self._unpacked(file.name), ignore_errors=True)  # it came out of another
+        self._drop(file.name)
         return None
 
     def _put_there(self, file: RemoteFile, had: Locked | None) -> Locked | None:
@@ -309,20 +329,20 @@ class _Run:
         """
         place = self.folder / file.name
         unpacked = self.folder / f"{file.name}{UNPACKED}"
-        if had is None and os.path.lexists(unpacked):
+        if not self.lock.whole and os.path.lexists(unpacked):
             raise FetchError(f"{unpacked} is there, and no lock says what it came out of.", _YOURS)
         line, why = None, f"It is no file, and {file.name} is to come."
         if place.is_file():
             received = self._measured(file, place)
             wrong = difference(file, received)
             why = wrong or "Nothing that its site tells shows whether it is the file that is due."
-            if had is not None:
-                line = had if received.sha256 == had.sha256 else None
-            elif not wrong and (file.md5 or file.sha256 or file.git_sha1):
+            if had is not None and received.sha256 == had.sha256:
+                line = had
+            elif had is None and not wrong and (file.md5 or file.sha256 or file.git_sha1):
                 line = locked(file, received, file.url)
         if line is not None:
             link(place, self.work / file.name)
-        elif had is None and os.path.lexists(place):
+        elif (had is None or not self.lock.whole) and os.path.lexists(place):
             raise FetchError(f"{place} is there, and this command did not bring it. {why}", _YOURS)
         return line
 
@@ -369,16 +389,19 @@ class _Run:
                     github.settle(self.card.access.ids["repo"], snapshot, file.members, self.client, count)
             unpack_all(self.work, keep=keep, progress=count)
         except ArchiveError as error:
-            self._forget(parts(error.damaged) if error.damaged is not None else ())
+            if error.damaged is not None:
+                self._forget(parts(error.damaged))
             raise
 
-    def _forget(self, paths: Sequence[Path]) -> None:
-        lines = {path: self.lock.files.get(path.relative_to(self.work).as_posix()) for path in paths}
-        gone = {one.name: path for path, one in lines.items() if one and _is_unproved(one) and one.contents is None}
-        files = {name: one for name, one in self.lock.files.items() if name not in gone}
-        locks.write(self.folder, replace(self.lock, files=files))
-        for path in gone.values():
-            path.unlink()
+    def _forget(self, damaged: Sequence[Path]) -> None:
+        """Let come again what is, or holds, what is damaged, where nothing but its unpacking proves it."""
+        files, inside = self.lock.files, (path.relative_to(self.work).as_posix() for path in damaged)
+        tops = set(map(locks.top, inside))
+        names = [name for name in files if name in tops or opener(name, files) in tops]
+        gone = [name for name in names if _is_unproved(files[name]) and files[name].contents is None]
+        locks.write(self.folder, replace(self.lock, files={n: one for n, one in files.items() if n not in gone}))
+        for name in gone:
+            self._drop(name)
 
 
 _YOURS = "Move it away, then fetch again, or adopt it with --from."

@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
 
 
 def left(folder: Path) -> list[str]:
-    ours = (path.name for path in folder.rglob(".*"))
+    ours = (path.name for path in folder.rglob(".*") if not path.relative_to(folder).parts[0].startswith(".set-aside"))
     return [name for name in ours if not name.startswith("._") and name != ".DS_Store"]
 
 

@@ -473,7 +473,7 @@ def test_what_is_good_stays_until_the_rest_has_come(
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == there
     server._routes.pop(0)
     assert fetch(*args).exit_code == 0
-    assert inside[0].is_file() and list(tmp_path.glob("raw/.hc18.set-aside-*/*/labels.csv"))
+    assert inside[0].is_file() and list(folder.glob(".set-aside-*/*/labels.csv"))
 
 
 def test_kept_archives_mend_without_the_site(site: Callable[..., sites.Files], server: Server, tmp_path: Path) -> None:
@@ -517,7 +517,7 @@ def test_what_somebody_changed_is_set_aside_and_comes_again(site: Callable[..., 
     image.unlink()
     ran = fetch(*args)
     assert ran.exit_code == 0 and "and 1 more were not what came before: kept in" in ran.stdout, ran.stderr
-    (aside,) = (path for path in (tmp_path / "raw").iterdir() if path.name.startswith("."))
+    (aside,) = (path for path in folder.iterdir() if path.name.startswith("."))
     assert str(aside) in ran.stdout and (aside / table.name).read_bytes() == whole + b"my correction\n"
     assert (aside / inside.name / "my notes.txt").read_bytes() == b"mine"
     assert table.read_bytes() == whole and image.is_file()
@@ -639,7 +639,11 @@ def test_a_raw_folder_with_its_lock_is_adopted_by_that_lock(site: Callable[..., 
     assert ran.exit_code == 1 and "by the lock in it" in ran.stderr and not (tmp_path / "mine/hc18").exists()
 
 
-@pytest.mark.parametrize("name", ["/etc/x", "../../x", "a/../../x", 5])
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/x", "../../x", "a/../../x", 5, "a/" * 1500 + "b", "n" * 300, "x.unpacked/y.csv", "o.zip.unpacked", "\ud800",
+     "fetch.lock.json", ".fetching/x", ""],
+)  # fmt: skip
 def test_a_lock_that_leaves_its_folder_is_none(name: object, site: Callable[..., sites.Files], tmp_path: Path) -> None:
     site("hc18")
     fetch("hc18", "--root", tmp_path / "raw")
@@ -772,7 +776,7 @@ def test_an_adopted_folder_is_mended_by_bringing_it_again(
         victim.unlink()
         (tmp_path / "empty").mkdir(exist_ok=True)
         ran = adopted("bus-b", tmp_path / "empty", root)
-        assert ran.exit_code == 1 and "has no such file" in ran.stderr
+        assert ran.exit_code == 1 and "has no file that is what came before" in ran.stderr
 
 
 def test_a_part_that_was_not_brought_is_told(published: Callable[[str], sites.Files], tmp_path: Path) -> None:
@@ -935,3 +939,39 @@ def test_a_whole_folder_on_a_disk_that_cannot_be_written_is_there_already(
             patched.setattr(Path, name, refuses)
         ran = fetch("hc18", "--root", tmp_path / "raw")
     assert ran.exit_code == 0 and "there already" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("slug", "\ud800"), ("kind", "\x1b[31m"), ("whole", "no"), ("ids", 3), ("licence", 5), ("files", []), ("files", 5),
+     ("received", "\x1b"), ("verified", None), ("url", [1]), ("size_bytes", -5), ("size_bytes", 10**400), ("sha256", 5),
+     ("contents", [1]), ("contents", {"a": [1]}), ("contents", {"../x": [1, "0" * 64]}), ("more", 1)],
+)  # fmt: skip
+def test_a_lock_with_a_value_of_another_kind_is_none(
+    key: str, value: object, site: Callable[..., sites.Files], tmp_path: Path
+) -> None:
+    site("hc18")
+    fetch("hc18", "--root", tmp_path / "raw")
+    path = tmp_path / "raw/hc18/fetch.lock.json"
+    told = json.loads(path.read_text())
+    (told if key in told or key == "more" else told["files"][0])[key] = value
+    path.write_text(json.dumps(told))
+    for ran in (fetch("hc18", "--root", tmp_path / "raw"), openus("verify-raw", tmp_path / "raw/hc18")):
+        assert ran.exit_code == 1 and "no lock file of openus" in ran.stderr and "This is unexpected" not in ran.stderr
+
+
+def test_what_cannot_be_adopted_is_told(published: Callable[[str], sites.Files], tmp_path: Path) -> None:
+    published("bus-b")
+    os.mkfifo(tmp_path / "pipe")
+    ran = adopted("bus-b", tmp_path / "pipe", tmp_path / "raw")
+    assert ran.exit_code == 2 and "is no file and no folder" in ran.stderr
+    write(tmp_path / "two/a/x.png", b"1")
+    write(tmp_path / "two/a.unpacked/x.png", b"2")
+    ran = adopted("bus-b", tmp_path / "two", tmp_path / "raw")
+    assert ran.exit_code == 1 and "would lie at one place" in ran.stderr
+    write(tmp_path / "raw/bus-b/fetch.lock.json", json.dumps({
+        "slug": "hc18", "kind": "zenodo", "ids": {}, "licence": None, "accepted": None, "files": [], "whole": False,
+        "format": 1,
+    }).encode())  # fmt: skip
+    ran = adopted("bus-b", tmp_path / "published/bus-b", tmp_path / "raw")
+    assert ran.exit_code == 1 and "is hc18's" in ran.stderr

@@ -36,8 +36,12 @@ SLUGS = ("aul", "buid", "camus", "fast-u-net")
 
 
 def changed(files: sites.Files) -> dict[str, bytes]:
-    """The set with one picture of the same size, but another, in its last archive, or with another table."""
-    name = sorted(files)[-1]
+    """The set with another picture of the same size in its first archive and in its last, or with another table."""
+    names = sorted(files)
+    return changed_at(changed_at(files, names[0]), names[-1]) if len(names) > 1 else changed_at(files, names[0])
+
+
+def changed_at(files: sites.Files, name: str) -> dict[str, bytes]:
     if not zipfile.is_zipfile(io.BytesIO(files[name])):
         return {**files, name: bytes([files[name][0] ^ 1]) + files[name][1:]}
     with zipfile.ZipFile(io.BytesIO(files[name])) as archive:
