@@ -176,28 +176,31 @@ def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
         kept, unpacked = folder / name, made / f"{opener(name, lock.files)}{UNPACKED}"
         if unpacked.is_dir() and kept.is_file() and not (made / name).exists() and sha256_file(kept) != one.sha256:
             away(kept)  # an archive that is another now
-    for name in sorted(lock.files):
-        for new in (made / name, made / f"{name}{UNPACKED}"):
-            place = folder / new.relative_to(made)
-            if not new.exists():
-                continue
-            for above in reversed(place.parents[: len(new.relative_to(made).parts) - 1]):
-                if above.is_symlink() or above.is_file():
-                    away(above)
-            if place.is_dir() and not place.is_symlink() and new.is_dir():
-                for path in _all(place):
-                    there = not (place / path).is_symlink() and (new / path).is_file()
-                    if not there and locks.is_kept(place / path):  # an archive that came out of another
-                        (new / path).parent.mkdir(parents=True, exist_ok=True)
-                        (place / path).rename(new / path)
-                    elif not there or sha256_file(new / path) != sha256_file(place / path):
-                        away(place / path)
-                shutil.rmtree(place)
-            elif os.path.lexists(place) and not _is_same(place, new):
-                away(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            new.replace(place)
+    news = [new for name in sorted(lock.files) for new in (made / name, made / f"{name}{UNPACKED}") if new.exists()]
+    for new in news:
+        place = folder / new.relative_to(made)
+        for above in reversed(place.parents[: len(new.relative_to(made).parts) - 1]):
+            if above.is_symlink() or above.is_file():
+                away(above)
+        _make_way(place, new, away)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new.replace(place)
     return [_told(yours, aside)] if yours else []
+
+
+def _make_way(place: Path, new: Path, away: Callable[[Path], None]) -> None:
+    """Call `away` with what lies at `place` and is not in what is `new`; remove the folder that is left."""
+    if not (place.is_dir() and not place.is_symlink() and new.is_dir()):
+        if os.path.lexists(place) and not _is_same(place, new):
+            away(place)
+        return
+    for path in _all(place):
+        if locks.is_kept(place / path) and not (new / path).exists():  # an archive that came out of another
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            (place / path).rename(new / path)
+        elif not _is_same(place / path, new / path):
+            away(place / path)
+    shutil.rmtree(place)
 
 
 def _is_same(place: Path, new: Path) -> bool:
