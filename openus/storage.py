@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -59,11 +59,15 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes. Raises UnreadableFile."""
+def sha256_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
+    """Hex SHA-256 of a file's bytes; `progress` is called with the bytes of each piece. Raises UnreadableFile."""
+    sha256 = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while piece := file.read(1 << 20):
+                sha256.update(piece)
+                progress(len(piece))
+        return sha256.hexdigest()
     except OSError as error:
         raise UnreadableFile(f"{path.name}: {error.strerror or error}.", "Check the permissions.") from error
 

@@ -12,16 +12,17 @@ from pathlib import Path
 from openus.data import Card, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED, kind, opener, unpack_all
+from openus.fetch.archive import UNPACKED, kind, opener, stem, unpack_all, volumes
 from openus.fetch.download import SNIFF, check_beginning, difference, measure
 from openus.fetch.folder import (
+    ADOPTED,
+    MARK,
     WORK,
     Fetched,
     alone,
     already,
     begun,
     broken,
-    empty,
     fetched,
     link,
     locked,
@@ -71,23 +72,41 @@ def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: boo
         others = {path.name for path in folder.iterdir()} - {WORK}
         if others - {locks.NAME} and not mending:
             raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
-        made = work / "adopted"
+        made = work / ADOPTED
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
         try:
-            files = _mended(origin, made, folder, mending) if mending else _taken(card, origin, made)
+            lock = begun(card, mending, accepted)
+            if mending:
+                files = _mended(origin, made, folder, mending)
+            else:
+                theirs = locks.read(origin) if origin.is_dir() else None
+                if theirs is not None and theirs.slug == card.slug and theirs.whole:
+                    lock = replace(lock, kind=theirs.kind, ids=theirs.ids)
+                    files = _as_locked(card, origin, theirs, made)
+                else:
+                    files = _taken(card, origin, made)
             unpack_all(made, keep=keep)
             if not mending and next(iter(source.items(made)), None) is None:
                 names = ", ".join(file.name for file in card.files) or "what its page gives"
                 raise FetchError(
                     f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}"
                 )
-            lock = looked_at(replace(begun(card, mending, accepted), files=files), made)
-            said = [*put_in_place(folder, lock, made), *_left_out(card, lock)]
-            empty(work)
+            lock = looked_at(replace(lock, files=files), made)
+            _take_up(work, made)
+            put_in_place(folder, lock, work)
         finally:
             shutil.rmtree(made, ignore_errors=True)
-    return fetched(source, folder, lock, said)
+    return fetched(source, folder, lock, _left_out(card, lock))
+
+
+def _take_up(work: Path, made: Path) -> None:
+    """Let all that was gathered be what WORK holds: from here on a run that is killed can be gone on with."""
+    for path in work.iterdir():
+        if path.name not in (made.name, MARK):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in [*made.iterdir()]:
+        path.rename(work / path.name)
 
 
 def _offered(slug: str, origin: Path) -> dict[str, Path]:
@@ -104,7 +123,7 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
             theirs = locks.read((origin / path).parent)
             if theirs is not None and theirs.slug != slug:
                 raise FetchError(f"{origin} holds {theirs.slug} too, in {path}.", f"Name the folder of {slug} itself.")
-        elif not (is_hidden(path) or _comes_again(path, all_paths)):
+        elif not (is_hidden(path) or path.endswith(_UNFINISHED) or _comes_again(path, all_paths)):
             name = path.replace(f"{UNPACKED}/", "/")
             if name in found:
                 raise FetchError(f"{origin / path} and {found[name]} would lie at one place.", "Move one of them away.")
@@ -115,11 +134,8 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
 def _taken(card: Card, origin: Path, made: Path) -> Mapping[str, Locked]:
     """All of `origin`, linked below `made`, each file verified by what is known of it."""
     offered = _offered(card.slug, origin)
-    theirs = locks.read(origin) if origin.is_dir() else None
-    if theirs is not None and theirs.whole:
-        return _as_locked(card, origin, theirs, made)
     files: dict[str, Locked] = {}
-    split = {first for name in offered if (first := opener(name, offered)) != name}
+    split = volumes(offered)
     for name, place in offered.items():
         link(place, made / name)
         files[name] = _verified(_known(card, name), name, made / name, place, name in split)
@@ -197,8 +213,13 @@ def _known(card: Card, path: str) -> RemoteFile | None:
 def _left_out(card: Card, lock: Lock) -> list[str]:
     """Files of the card that were not brought, where others were."""
     brought = {known.name for name in lock.files if (known := _known(card, name))}
-    missing = [file.name for file in card.files if file.name not in brought]
+    folders = {part for name in lock.files for part in name.split("/")[:-1]}  # an archive that a person unpacked
+    missing = [file.name for file in card.files if file.name not in brought and stem(file.name) not in folders]
     return [f"of the card's files these were not brought: {', '.join(missing)}."] if brought and missing else []
+
+
+_UNFINISHED = (".crdownload", ".download", ".part")
+"""How browsers name what is still on its way."""
 
 
 def _comes_again(path: str, paths: set[str]) -> bool:
@@ -210,7 +231,7 @@ def _comes_again(path: str, paths: set[str]) -> bool:
 
 def _verified(known: RemoteFile | None, name: str, path: Path, origin: Path, split: bool) -> Locked:
     file = replace(known, name=name) if known else RemoteFile(name)
-    if split:  # its last volume may begin with anything
+    if split:
         file = replace(file, archive="split")
     try:
         if known or kind(name):  # names of others are the publisher's own business

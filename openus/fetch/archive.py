@@ -190,6 +190,16 @@ def opener(name: str, names: Collection[str]) -> str:
     return next((first for first in openers(name) if first in names), name)
 
 
+def volumes(names: Collection[str]) -> set[str]:
+    """Which of the files `names` are volumes of split archives. All but the first may begin with anything.
+
+    >>> sorted(volumes(["a.z01", "a.zip", "b.zip"]))
+    ['a.z01', 'a.zip']
+    """
+    found = {name: opener(name, names) for name in names}
+    return {one for pair in found.items() if pair[0] != pair[1] for one in pair}
+
+
 def kind(name: str) -> str | None:
     """The kind of archive that a file calls itself, None for no archive.
 

@@ -164,12 +164,15 @@ def git_sha1(path: Path) -> str:
     return sha1.hexdigest()
 
 
-def measure(path: Path, file: RemoteFile) -> Received:
+def measure(path: Path, file: RemoteFile, progress: Progress = lambda _: None) -> Received:
     """The checksums of what lies at `path`, as far as `file` tells any to compare with."""
+    hashes = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if file.md5 else [])]
     with path.open("rb") as data:
-        sha256 = hashlib.file_digest(data, "sha256").hexdigest()
-        data.seek(0)
-        md5 = hashlib.file_digest(data, "md5").hexdigest() if file.md5 else None
+        while piece := data.read(1 << 20):
+            for one in hashes:
+                one.update(piece)
+            progress(len(piece))
+    sha256, md5 = hashes[0].hexdigest(), hashes[1].hexdigest() if file.md5 else None
     return Received(path.stat().st_size, sha256, md5, git_sha1(path) if file.git_sha1 else None)
 
 

@@ -28,8 +28,14 @@ from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
 from openus.storage import sha256_file, walk
 
-WORK, MARK = ".fetching", "in use"
-"""The folder where work is done, and the file in it that is held meanwhile."""
+WORK, MARK, OLD = ".fetching", "in use", ".old"
+"""The folder where work is done; the file in it that is held meanwhile; and what something new takes the place of."""
+ADOPTED = "adopted"
+"""Where an adoption gathers, in WORK."""
+ASIDE = ".set-aside-"
+"""How a folder's name begins with what was not as it came."""
+Report = Callable[[str, int, int | None], None]
+"""Called with (`slug/file` or `slug: what is done`, bytes that are here, bytes of the whole or None)."""
 ELSEWHERE = "Move its folder away to take what the site gives now."
 
 Count = Callable[[int], None]
@@ -73,6 +79,7 @@ def alone(folder: Path) -> Iterator[Path]:
             mine = os.path.samestat((work / MARK).stat(), os.fstat(mark.fileno()))  # else another ended just now
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
+                _leave(work, is_new)
                 raise FetchError(f"{work} can't be locked: {error.strerror}.", "Choose another disk.") from error
             mine = False
         if not mine:
@@ -80,12 +87,16 @@ def alone(folder: Path) -> Iterator[Path]:
         try:
             yield work
         finally:
-            if [path.name for path in work.iterdir()] == [MARK]:
-                (work / MARK).unlink()
-                with contextlib.suppress(OSError):  # another has begun, or there is more in it
-                    work.rmdir()
-                    if is_new:
-                        folder.rmdir()
+            _leave(work, is_new)
+
+
+def _leave(work: Path, is_new: bool) -> None:
+    if [path.name for path in work.iterdir()] == [MARK]:
+        (work / MARK).unlink()
+        with contextlib.suppress(OSError):  # another has begun, or there is more in it
+            work.rmdir()
+            if is_new:
+                work.parent.rmdir()
 
 
 def empty(work: Path) -> None:
@@ -109,7 +120,7 @@ def already(source: Source, folder: Path, lock: Lock, said: Sequence[str]) -> Fe
     very end.
     """
     if (folder / WORK).exists():
-        with alone(folder) as work:
+        with contextlib.suppress(FetchError), alone(folder) as work:
             empty(work)
     first = "it is there already, by names and sizes as its lock says (verify-raw compares each byte)."
     return fetched(source, folder, lock, [first, *said])
@@ -160,36 +171,34 @@ def looked_at(lock: Lock, made: Path, count: Count = lambda _: None) -> Lock:
     return replace(lock, files=files, whole=True)
 
 
-def put_in_place(folder: Path, lock: Lock, made: Path) -> list[str]:
-    """Rename what was `made` into the folder, the lock before it. Returns what a person should hear."""
+def put_in_place(folder: Path, lock: Lock, work: Path) -> None:
+    """Rename what lies in WORK into the folder, the lock before it; what was there and is another is set aside."""
     locks.write(folder, lock)
-    aside = folder / f".set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    yours: list[str] = []
+    aside = folder / f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
 
     def away(path: Path) -> None:
         name = path.relative_to(folder)
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside / name)
-        yours.append(name.as_posix())
 
     for name, one in sorted(lock.files.items()):
-        kept, unpacked = folder / name, made / f"{opener(name, lock.files)}{UNPACKED}"
-        if unpacked.is_dir() and kept.is_file() and not (made / name).exists() and sha256_file(kept) != one.sha256:
+        kept, unpacked = folder / name, work / f"{opener(name, lock.files)}{UNPACKED}"
+        if unpacked.is_dir() and kept.is_file() and not (work / name).exists() and sha256_file(kept) != one.sha256:
             away(kept)  # an archive that is another now
-    news = [new for name in sorted(lock.files) for new in (made / name, made / f"{name}{UNPACKED}") if new.exists()]
+    news = [new for name in sorted(lock.files) for new in (work / name, work / f"{name}{UNPACKED}") if new.exists()]
     for new in news:
-        place = folder / new.relative_to(made)
-        for above in reversed(place.parents[: len(new.relative_to(made).parts) - 1]):
+        place = folder / new.relative_to(work)
+        for above in reversed(place.parents[: len(new.relative_to(work).parts) - 1]):
             if above.is_symlink() or above.is_file():
                 away(above)
-        _make_way(place, new, away)
+        _make_way(place, new, away, work / OLD)
         place.parent.mkdir(parents=True, exist_ok=True)
         new.replace(place)
-    return [_told(yours, aside)] if yours else []
+    empty(work)
 
 
-def _make_way(place: Path, new: Path, away: Callable[[Path], None]) -> None:
-    """Call `away` with what lies at `place` and is not in what is `new`; remove the folder that is left."""
+def _make_way(place: Path, new: Path, away: Callable[[Path], None], old: Path) -> None:
+    """Call `away` with what lies at `place` and is not in what is `new`; rename to `old` the folder that is left."""
     if not (place.is_dir() and not place.is_symlink() and new.is_dir()):
         if os.path.lexists(place) and not _is_same(place, new):
             away(place)
@@ -200,7 +209,8 @@ def _make_way(place: Path, new: Path, away: Callable[[Path], None]) -> None:
             (place / path).rename(new / path)
         elif not _is_same(place / path, new / path):
             away(place / path)
-    shutil.rmtree(place)
+    shutil.rmtree(old, ignore_errors=True)
+    place.rename(old)
 
 
 def _is_same(place: Path, new: Path) -> bool:
@@ -214,14 +224,13 @@ def _all(folder: Path) -> list[str]:
     return [*paths, *(path for path, _ in unlisted if (folder / path).is_symlink())]
 
 
-def _told(yours: Sequence[str], aside: Path) -> str:
-    more = f" and {len(yours) - 1} more were" if len(yours) > 1 else " was"
-    return f"{yours[0]}{more} not what came before: kept in {aside}."
-
-
 def fetched(source: Source, folder: Path, lock: Lock, said: Sequence[str] = ()) -> Fetched:
     """What a whole folder comes to."""
     files = lock.files.values()
     pinned = tuple(sorted(one.name for one in files if one.verified == locks.PINNED))
     images = sum(1 for _ in source.items(folder))
+    for aside in sorted(folder.glob(f"{ASIDE}*")):
+        yours = _all(aside)
+        more = f" and {len(yours) - 1} more were" if len(yours) > 1 else " was"
+        said = [*said, f"{yours[0]}{more} not what came before: kept in {aside}."] if yours else said
     return Fetched(lock.slug, folder, len(files), sum(one.size_bytes for one in files), pinned, images, tuple(said))

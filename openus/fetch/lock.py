@@ -158,8 +158,7 @@ def contents(unpacked: Path, progress: Callable[[int], None] = lambda _: None) -
     found = {}
     for path in paths:
         if not is_kept(unpacked / path):
-            found[path] = ((unpacked / path).stat().st_size, sha256_file(unpacked / path))
-            progress(found[path][0])
+            found[path] = ((unpacked / path).stat().st_size, sha256_file(unpacked / path, progress))
     return found
 
 
@@ -194,7 +193,7 @@ def differences(folder: Path, lock: Lock) -> list[str]:
     if not lock.whole:
         return ["it was not received and unpacked to the end"]
     due, (paths, unlisted) = lock.due(), _paths(folder)
-    told = [f"{path} {what}" for path, what in lost(folder, lock, quick=False).items()]
+    told = [f"{path} {what}" for path, what in lost(folder, lock, quick=False, archives=True).items()]
     told += [
         f"{path} came from elsewhere"
         for path in paths
@@ -203,10 +202,18 @@ def differences(folder: Path, lock: Lock) -> list[str]:
     return [printable(line) for line in [*told, *(f"{path} was not looked into: {why}" for path, why in unlisted)]]
 
 
-def lost(folder: Path, lock: Lock, *, quick: bool, progress: Callable[[int], None] = lambda _: None) -> dict[str, str]:
+def lost(
+    folder: Path,
+    lock: Lock,
+    *,
+    quick: bool,
+    archives: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, str]:
     """Path -> what is wrong, of all that was received and is not there as it came; archives may be gone.
 
-    quick: compare names and sizes only, without reading a file. `progress` is called with the bytes of each.
+    quick: compare names and sizes only, without reading a file. archives: look at those, too, that were kept.
+    `progress` is called with the bytes of each piece.
     """
     through: dict[Path, bool] = {folder: False}
 
@@ -216,22 +223,23 @@ def lost(folder: Path, lock: Lock, *, quick: bool, progress: Callable[[int], Non
             through[place] = place.is_symlink() or is_led_away(place.parent)
         return through[place]
 
-    kept = {one.name: (one.size_bytes, one.sha256) for one in lock.files.values() if (folder / one.name).is_file()}
-    wrong = {}
-    for path, due in sorted((kept | lock.due()).items()):
+    wrong, all_due = {}, lock.due()
+    if archives:
+        kept = (one for one in lock.files.values() if (folder / one.name).is_file())
+        all_due |= {one.name: (one.size_bytes, one.sha256) for one in kept}
+    for path, due in sorted(all_due.items()):
         place = folder / path
-        what = "lies behind a link" if is_led_away(place.parent) else _compared(place, due, quick)
-        progress(due[0])
+        what = "lies behind a link" if is_led_away(place.parent) else _compared(place, due, quick, progress)
         if what is not None:
             wrong[path] = what
     return wrong
 
 
-def _compared(path: Path, due: tuple[int, str], quick: bool) -> str | None:
+def _compared(path: Path, due: tuple[int, str], quick: bool, progress: Callable[[int], None]) -> str | None:
     try:
         if not path.is_file():
             return "is missing"
-        same = path.stat().st_size == due[0] and (quick or sha256_file(path) == due[1])
+        same = path.stat().st_size == due[0] and (quick or sha256_file(path, progress) == due[1])
     except (OSError, UnreadableFile) as error:
         return f"cannot be read ({error})"
     return None if same else "is not what was received"

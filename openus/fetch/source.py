@@ -19,13 +19,15 @@ from openus.data import Card, RemoteFile
 from openus.errors import ArchiveError, FetchError, OpenusError
 from openus.fetch import github
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED, opener, parts, unpack_all
+from openus.fetch.archive import UNPACKED, opener, parts, unpack_all, volumes
 from openus.fetch.client import Client
 from openus.fetch.download import Received, difference, download, measure, on_its_way, room, was_finished
 from openus.fetch.folder import (
+    ADOPTED,
     ELSEWHERE,
     Count,
     Fetched,
+    Report,
     alone,
     already,
     begun,
@@ -42,8 +44,6 @@ from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
 from openus.storage import sha256_file
 
-Report = Callable[[str, int, int | None], None]
-"""Called with (`slug/file` or `slug: what is done`, bytes that are here, bytes of the whole or None)."""
 MOST_AT_ONCE = 4
 """Files of one site."""
 
@@ -82,7 +82,12 @@ def fetch(
     if before is None and (why := by_hand(card)) is not None:
         raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
     with alone(folder) as work:
-        run = _Run(card, folder, work, client, report, locks.read(folder), accepted)
+        before = locks.read(folder)
+        shutil.rmtree(work / ADOPTED, ignore_errors=True)  # of an adoption that was killed
+        if before is not None and not before.whole and before.kind != card.access.kind:
+            before = None  # it had begun to come from elsewhere
+            empty(work)
+        run = _Run(card, folder, work, client, report, before, accepted)
         run.receive(jobs)
         run.unpack(keep)
         if next(iter(source.items(work)), None) is None and next(iter(source.items(folder)), None) is None:
@@ -91,9 +96,8 @@ def fetch(
                 "Its site changed the layout, or gave another set: look at it, and tell the makers of openus.",
             )
         lock = looked_at(run.lock, work, run.counter(": hashing"))
-        said = put_in_place(folder, lock, work)
-        empty(work)
-    return fetched(source, folder, lock, said)
+        put_in_place(folder, lock, work)
+    return fetched(source, folder, lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +159,17 @@ def _what_changed(card: Card, lock: Lock, client: Client) -> list[str]:
     """What the site lists otherwise than when the lock was written, a sentence each."""
     if card.access.kind not in RESOLVERS or card.access.kind != lock.kind or not lock.files:
         return []
+    hurried = replace(client.patience, tries=1, timeout_s=10.0)  # it is a courtesy
     try:
-        files = resolve(card, client)
+        with Client(client.mirrors, hurried, client.sleep, client.stop) as quick:
+            files = resolve(card, quick)
     except OpenusError as error:
         return [f"whether the site changed it is not known: {error.message}"]
-    said = []
+    said: list[str] = []
+    is_adopted = all(one.url is None for one in lock.files.values())
     for file in files:
         one = lock.files.get(file.name)
-        if one is None and card.access.kind not in MADE_ON_THE_FLY:
+        if one is None and card.access.kind not in MADE_ON_THE_FLY and not is_adopted:
             said.append(f"the site lists {file.name} too, which is not among what came.")
         elif one is not None and _is_another(file, one):
             said.append(f"the site changed {file.name} since {one.received}; yours is as it came then.")
@@ -234,7 +241,7 @@ class _Run:
             card = replace(card, access=replace(card.access, ids=ids))
         files = [replace(file, name=safe(card, file.name)) for file in resolve(card, self.client)]
         names = {file.name for file in files}
-        split = {opener(name, names) for name in names if opener(name, names) != name}
+        split = volumes(names)
         files = [replace(file, archive="split") if file.name in split else file for file in files]
         gone = sorted(set(self.had) - names)
         if gone and self.lock.whole:
@@ -347,9 +354,7 @@ class _Run:
         return line
 
     def _measured(self, file: RemoteFile, place: Path) -> Received:
-        received = measure(place, file)
-        self.counter(f"/{file.name}", file.size_bytes)(received.size_bytes)
-        return received
+        return measure(place, file, self.counter(f"/{file.name}", file.size_bytes))
 
     def _download(self, file: RemoteFile) -> Received:
         count = self.counter(f"/{file.name}", file.size_bytes)

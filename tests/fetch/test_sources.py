@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import miniature
 import pytest
@@ -27,6 +28,7 @@ from openus import sources
 from openus.data import Card
 from openus.fetch import adopt as adopting
 from openus.fetch import listing
+from openus.fetch import lock as locks
 from openus.fetch import source as fetching
 from openus.fetch.archive import unpack_all
 from openus.fetch.folder import alone
@@ -584,13 +586,18 @@ def test_what_is_lost_between_receiving_and_unpacking_comes_again(
     assert ids("aul", tmp_path / "raw") == declared("aul")
 
 
-def test_a_damaged_archive_that_was_kept_comes_again(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+def test_of_a_damaged_archive_that_was_kept_the_contents_count(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
     files = site("aul")
     args = ("aul", "--root", tmp_path / "raw", "--keep-archives")
     assert fetch(*args).exit_code == 0
-    (tmp_path / "raw/aul/Benign.zip").write_bytes(files["Benign.zip"][:-9])
-    assert fetch(*args).exit_code == 0
-    assert (tmp_path / "raw/aul/Benign.zip").read_bytes() == files["Benign.zip"]
+    kept = tmp_path / "raw/aul/Benign.zip"
+    kept.write_bytes(files["Benign.zip"][:-9])
+    assert "there already" in fetch(*args).stdout
+    assert "Benign.zip is not what was received" in openus("verify-raw", tmp_path / "raw/aul").stdout
+    sorted((tmp_path / "raw/aul/Benign.zip.unpacked").rglob("*.jpg"))[0].unlink()
+    assert fetch(*args).exit_code == 0 and kept.read_bytes() == files["Benign.zip"]
     assert openus("verify-raw", tmp_path / "raw/aul").exit_code == 0
 
 
@@ -975,3 +982,102 @@ def test_what_cannot_be_adopted_is_told(published: Callable[[str], sites.Files],
     }).encode())  # fmt: skip
     ran = adopted("bus-b", tmp_path / "published/bus-b", tmp_path / "raw")
     assert ran.exit_code == 1 and "is hc18's" in ran.stderr
+
+
+@pytest.mark.parametrize("slug", ["cardiacudc", "echocp"])
+def test_volumes_are_adopted_by_the_card(slug: str, published: Callable[[str], sites.Files], tmp_path: Path) -> None:
+    published(slug)
+    ran = adopted(slug, tmp_path / "published" / slug, tmp_path / "raw")
+    assert ran.exit_code == 0 and ids(slug, tmp_path / "raw") == declared(slug), ran.stderr
+
+
+@pytest.mark.parametrize("step", ["replace", "rename"])
+def test_an_adoption_that_is_stopped_loses_nothing(
+    step: str, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published("bus-b")
+    origin, root = tmp_path / "published/bus-b", tmp_path / "raw"
+    assert adopted("bus-b", origin, root).exit_code == 0
+    whole = {path: path.read_bytes() for path in root.rglob("*.png")}
+    real: Callable[..., object] = getattr(Path, step)
+    for at in range(1, 9):
+        sorted(whole)[0].unlink(missing_ok=True)
+        calls = [0]
+
+        def stopped(
+            *args: object, real: Callable[..., object] = real, at: int = at, calls: list[int] = calls
+        ) -> object:
+            calls[0] += 1
+            if calls[0] == at:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, step, stopped)
+            adopted("bus-b", origin, root)
+        there = {path.read_bytes() for path in root.rglob("*.png")}
+        assert there >= {data for _, data in sorted(whole.items())[1:]}
+        more = () if at % 2 else ("--from", origin)  # what is at hand mends it without a person, too
+        ran = fetch("bus-b", "--root", root, "--accept-licence", *more)
+        if not more and "a person brought it" in ran.stderr:
+            ran = adopted("bus-b", origin, root)
+        assert ran.exit_code == 0, ran.stderr
+        assert {path: path.read_bytes() for path in root.rglob("*.png")} == whole
+        assert openus("verify-raw", root / "bus-b").exit_code == 0
+
+
+def test_what_a_killed_adoption_left_is_not_fetched(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    write(tmp_path / "raw/hc18/.fetching/adopted/other.zip", b"half a download")
+    assert fetch("hc18", "--root", tmp_path / "raw").exit_code == 0
+    assert ids("hc18", tmp_path / "raw") == declared("hc18")
+
+
+def test_what_had_begun_to_come_from_one_place_comes_from_another(
+    server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, files = listing.elsewhere(sources.load("blues"), mirror=True), published("blues")
+    mirrors = {**sites.serve(server, copy.card, files), **sites.serve(server, sources.load("blues").card, files)}
+    monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(mirrors))
+    args = ("blues", "--accept-licence", "--root", tmp_path / "raw")
+    interrupted(*args)
+    assert fetch(*args, "--mirror").exit_code == 0
+    assert ids("blues", tmp_path / "raw") == declared("blues")
+    ran = adopted("blues", tmp_path / "raw/blues", tmp_path / "mine")  # which is mended from its mirror, too
+    assert ran.exit_code == 0
+    next(path for path in sorted((tmp_path / "mine").rglob("*.mp4"))).unlink()
+    ran = fetch("blues", "--accept-licence", "--root", tmp_path / "mine", "--mirror")
+    assert ran.exit_code == 0, ran.stderr
+
+
+def test_a_disk_that_cannot_lock_is_told(
+    site: Callable[..., sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site("hc18")
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(95, "Operation not supported")))
+    ran = fetch("hc18", "--root", tmp_path / "raw")
+    assert ran.exit_code == 1 and "can't be locked" in ran.stderr and not (tmp_path / "raw/hc18").exists()
+
+
+def test_checking_stops_in_the_middle_of_a_file(site: Callable[..., sites.Files], tmp_path: Path) -> None:
+    site("hc18")
+    assert fetch("hc18", "--root", tmp_path / "raw").exit_code == 0
+    lock = locks.read(tmp_path / "raw/hc18")
+    assert lock is not None
+    big = tmp_path / "raw/hc18/big.bin"
+    with big.open("wb") as file:
+        file.truncate(1 << 30)
+    name, size = "big.bin", 1 << 30
+    lock = replace(lock, files={**lock.files, name: replace(next(iter(lock.files.values())), name=name,
+                                                           size_bytes=size, contents=None)})  # fmt: skip
+    came = 0
+
+    def stop(count: int) -> None:
+        nonlocal came
+        came += count
+        if came > 5_000_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        locks.lost(tmp_path / "raw/hc18", lock, quick=False, progress=stop)
+    assert came < 10_000_000

@@ -182,11 +182,20 @@ class Folder(RuleBasedStateMachine):
             self.site.server._answer = answer  # type: ignore[method-assign]
             self.site.server._routes[:] = routes
 
-    @rule(keep=st.booleans(), dies=st.booleans())
-    def adopt(self, keep: bool, dies: bool) -> None:
+    @rule(keep=st.booleans(), step=st.sampled_from(["", "looked_at", "rename", "replace"]), at=st.integers(1, 6))
+    def adopt(self, keep: bool, step: str, at: int) -> None:
+        owner, calls = adopting if step == "looked_at" else Path, [0]
+        real = getattr(owner, step, None)
+
+        def dying(*args: Any, **more: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == at:
+                raise Died
+            return real(*args, **more)  # type: ignore[misc]
+
         with pytest.MonkeyPatch.context() as patched:
-            if dies:
-                patched.setattr(adopting, "looked_at", lambda *_: (_ for _ in ()).throw(Died))
+            if step:
+                patched.setattr(owner, step, dying)
             try:
                 adopting.adopt(self.site.source, self.root, self.site.published, accepted=True, keep=keep)
             except (OpenusError, Died) as error:
