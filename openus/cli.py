@@ -192,7 +192,7 @@ def fetch(
 
     with Client() as client, terminal.transfers() as report:
         if origin is not None:
-            done(adopt(chosen[0], root, origin, accepted=accept_licence, keep=keep_archives))
+            done(adopt(chosen[0], root, origin, accepted=accept_licence, keep=keep_archives, report=report))
         elif slugs:
             chosen = [listing.elsewhere(one, mirror) for one in chosen]
             for one in chosen:

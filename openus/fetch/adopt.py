@@ -18,11 +18,14 @@ from openus.fetch.folder import (
     ADOPTED,
     MARK,
     WORK,
+    Count,
     Fetched,
+    Report,
     alone,
     already,
     begun,
     broken,
+    counter,
     fetched,
     link,
     locked,
@@ -36,7 +39,15 @@ from openus.sources._layout import is_hidden
 from openus.storage import sha256_file, walk
 
 
-def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, keep: bool = False) -> Fetched:
+def adopt(
+    source: Source,
+    root: Path,
+    origin: Path,
+    *,
+    accepted: bool = False,
+    keep: bool = False,
+    report: Report = lambda *_: None,
+) -> Fetched:
     """Take what a person fetched (an archive, a folder of parts, an unpacked folder) to `root/<slug>/`.
 
     Files are linked where the disk allows it, else copied; `origin` is left as it is. A folder with a lock of its own
@@ -47,7 +58,7 @@ def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, k
     """
     check_terms(source.card, accepted)
     try:
-        return _adopt(source, root / source.card.slug, origin, accepted, keep)
+        return _adopt(source, root / source.card.slug, origin, accepted, keep, report)
     except OSError as error:
         raise FetchError(
             f"{origin} could not be adopted: {error.filename or ''} {error.strerror or error}.",
@@ -55,7 +66,7 @@ def adopt(source: Source, root: Path, origin: Path, *, accepted: bool = False, k
         ) from error
 
 
-def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool) -> Fetched:
+def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool, report: Report) -> Fetched:
     card, real = source.card, origin.resolve()
     if not (origin.is_file() or origin.is_dir()):
         what = "is no file and no folder" if origin.exists() else "is not there"
@@ -85,14 +96,14 @@ def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: boo
                     lock = replace(lock, kind=theirs.kind, ids=theirs.ids)
                     files = _as_locked(card, origin, theirs, made)
                 else:
-                    files = _taken(card, origin, made)
-            unpack_all(made, keep=keep)
+                    files = _taken(card, origin, made, counter(report, f"{card.slug}: reading"))
+            unpack_all(made, keep=keep, progress=counter(report, f"{card.slug}: unpacking"))
             if not mending and next(iter(source.items(made)), None) is None:
                 names = ", ".join(file.name for file in card.files) or "what its page gives"
                 raise FetchError(
                     f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}"
                 )
-            lock = looked_at(replace(lock, files=files), made)
+            lock = looked_at(replace(lock, files=files), made, counter(report, f"{card.slug}: hashing"))
             _take_up(work, made)
             put_in_place(folder, lock, work)
         finally:
@@ -131,14 +142,14 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
     return found
 
 
-def _taken(card: Card, origin: Path, made: Path) -> Mapping[str, Locked]:
+def _taken(card: Card, origin: Path, made: Path, count: Count) -> Mapping[str, Locked]:
     """All of `origin`, linked below `made`, each file verified by what is known of it."""
     offered = _offered(card.slug, origin)
     files: dict[str, Locked] = {}
     split = volumes(offered)
     for name, place in offered.items():
         link(place, made / name)
-        files[name] = _verified(_known(card, name), name, made / name, place, name in split)
+        files[name] = _verified(_known(card, name), name, made / name, place, name in split, count)
     return files
 
 
@@ -229,17 +240,17 @@ def _comes_again(path: str, paths: set[str]) -> bool:
     return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
-def _verified(known: RemoteFile | None, name: str, path: Path, origin: Path, split: bool) -> Locked:
+def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, split: bool, count: Count) -> Locked:
     file = replace(known, name=name) if known else RemoteFile(name)
     if split:
         file = replace(file, archive="split")
     try:
         if known or kind(name):  # names of others are the publisher's own business
-            with path.open("rb") as data:
+            with copy.open("rb") as data:
                 check_beginning(file, data.read(SNIFF), str(origin))
     except FetchError as error:
         raise FetchError(error.message, "Get it again.") from error
-    received = measure(path, file)
+    received = measure(copy, file, count)
     wrong = difference(file, received)
     if wrong:
         raise FetchError(f"{origin}: {wrong}", "It is another version, or it was damaged on the way.")

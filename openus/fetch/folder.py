@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,6 +41,22 @@ ELSEWHERE = "Move its folder away to take what the site gives now."
 
 Count = Callable[[int], None]
 """Called with the bytes that were done; may raise to stop."""
+
+
+def counter(report: Report, what: str, whole: int | None = None, stop: threading.Event | None = None) -> Count:
+    """A function to be called with the bytes that were done, which reports all so far. Raises KeyboardInterrupt once
+    `stop` is set.
+    """
+    here = 0
+
+    def count(more: int) -> None:
+        nonlocal here
+        if stop is not None and stop.is_set():
+            raise KeyboardInterrupt
+        here += more
+        report(what, here, whole)
+
+    return count
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from openus.fetch.folder import (
     already,
     begun,
     broken,
+    counter,
     empty,
     fetched,
     link,
@@ -197,17 +198,7 @@ class _Run:
         self._written = time.monotonic()
 
     def counter(self, what: str, whole: int | None = None) -> Count:
-        """A function to be called with the bytes that were done. It ends the run where that was asked for."""
-        here = 0
-
-        def count(more: int) -> None:
-            nonlocal here
-            if self.client.stop.is_set():
-                raise KeyboardInterrupt
-            here += more
-            self.report(f"{self.card.slug}{what}", here, whole)
-
-        return count
+        return counter(self.report, f"{self.card.slug}{what}", whole, self.client.stop)
 
     def receive(self, jobs: int) -> None:
         """All files into WORK, several at once; each stands in the lock as soon as it is whole."""
