@@ -247,7 +247,7 @@ def fetched(source: Source, folder: Path, lock: Lock, said: Sequence[str] = ()) 
     pinned = tuple(sorted(one.name for one in files if one.verified == locks.PINNED))
     images = sum(1 for _ in source.items(folder))
     for aside in sorted(folder.glob(f"{ASIDE}*")):
-        yours = _all(aside)
-        more = f" and {len(yours) - 1} more were" if len(yours) > 1 else " was"
-        said = [*said, f"{yours[0]}{more} not what came before: kept in {aside}."] if yours else said
+        if yours := _all(aside):
+            more = f" and {len(yours) - 1} more" if len(yours) > 1 else ""
+            said = [*said, f"what was not as it came is kept in {aside}: {yours[0]}{more}."]
     return Fetched(lock.slug, folder, len(files), sum(one.size_bytes for one in files), pinned, images, tuple(said))
