@@ -79,7 +79,10 @@ def fetch(
     if before is not None and before.slug != card.slug:
         raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
     if before is not None and before.whole and not locks.lost(folder, before, quick=True):
-        return already(source, folder, before, _what_changed(card, before, client))
+        said = _what_changed(card, before, client)
+        if keep and any(one.contents and not (folder / one.name).is_file() for one in before.files.values()):
+            said.append("its archives were not all kept when it came.")
+        return already(source, folder, before, said)
     if before is None and (why := by_hand(card)) is not None:
         raise FetchError(f"{card.slug}: no program can fetch it, as {why}.", steps(card))
     with alone(folder) as work:
