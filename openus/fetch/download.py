@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlsplit
 from openus.data import RemoteFile
 from openus.errors import FetchError
 from openus.fetch.client import Answer, Client, Transient, page_title, told
-from openus.storage import write_text
 
 Progress = Callable[[int], None]
 """Called with the bytes that came, or with less than nothing where they are thrown away."""
@@ -81,6 +80,7 @@ class _Partial:
         self.file, self.progress = file, progress
         self.path = path.with_name(f".{path.name}.partial")
         self.notes = path.with_name(f".{path.name}.partial.json")
+        self.aside = path.with_name(f".{path.name}.partial.json.part")
         self.state = _State(told(str(file.url)))
         self._reset()
         if not self.path.exists():
@@ -122,7 +122,11 @@ class _Partial:
 
     def _note(self, state: _State) -> None:
         self.state = state
-        write_text(self.notes, json.dumps(asdict(state)))
+        with self.aside.open("w", encoding="utf-8") as file:  # of one name, so that a killed run's is written over
+            file.write(json.dumps(asdict(state)))
+            file.flush()
+            os.fsync(file.fileno())
+        self.aside.replace(self.notes)
 
     def take(self, chunks: Iterable[bytes]) -> None:
         """Append the chunks. What is here when it stops, for whatever reason, is on the disk and counted."""
@@ -147,6 +151,7 @@ class _Partial:
         """Throw away all, the state too."""
         self.forget()
         self.notes.unlink(missing_ok=True)
+        self.aside.unlink(missing_ok=True)
 
     def received(self) -> Received:
         """What came, with git's hash only where it is due: that begins with the size, which may not be known before."""
@@ -230,6 +235,7 @@ def download(
             raise FetchError(wrong, "The site changed it, or it was damaged on the way.")
         part.end(received)
         part.path.replace(path)
+        part.aside.unlink(missing_ok=True)
         if not keep_notes:
             part.notes.unlink(missing_ok=True)
     except OSError as error:

@@ -509,6 +509,14 @@ for name in ("a.zip", "b.zip"):
 """
 
 
+def test_notes_that_a_killed_run_was_writing_do_not_stay(server: Server, tmp_path: Path) -> None:
+    server.file("/a.zip", DATA)
+    (tmp_path / ".a.zip.partial.json.part").write_bytes(b"{")
+    with Client({}) as client:
+        download(client, RemoteFile("a.zip", f"{server.url}/a.zip"), tmp_path)
+    assert left(tmp_path) == ["a.zip"]
+
+
 def test_a_killed_download_goes_on_and_fetches_no_byte_twice(server: Server, tmp_path: Path) -> None:
     for name in ("/a.zip", "/b.zip"):
         server.route(name, lambda request: replace(ranged(request, DATA), pause_s=0.02))
