@@ -460,8 +460,8 @@ def test_mirrors_come_of_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=20))
 def test_no_secret_of_a_query_is_told(secret: str) -> None:
     for name in ("X-Amz-Signature", "sig", "access_token", "X-Goog-Credential", "uuid", "tempauth"):
-        assert secret not in told(f"https://a.org/p/x.zip?download=1&{name}={secret}&id=3")
-    assert secret not in told(f"https://me:{secret}@a.org/x")
+        assert told(f"https://a.org/p/x.zip?download=1&{name}={secret}&id=3") == "https://a.org/p/x.zip?download=1&id=3"
+    assert told(f"https://me:{secret}@a.org/x") == "https://a.org/x"
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much])
