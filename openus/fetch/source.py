@@ -43,6 +43,7 @@ from openus.fetch.folder import (
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source
+from openus.sources._layout import is_hidden
 from openus.storage import sha256_file
 
 MOST_AT_ONCE = 4
@@ -226,7 +227,8 @@ class _Run:
     def _listed(self) -> list[RemoteFile]:
         """What the site lists; of a folder that was whole, what belongs to it."""
         card = self.card
-        if self.pinned and all(map(self._is_at_hand, self.due)):  # then no site is asked
+        no_site = not self.due or (self.pinned and all(map(self._is_at_hand, self.due)))
+        if self.lock.whole and no_site:
             return [RemoteFile(one.name, one.url, one.size_bytes) for one in self.had.values()]
         self._check_site()
         if card.access.kind == "github":
@@ -234,6 +236,7 @@ class _Run:
             ids = {**card.access.ids, **({"commit": commit} if commit else {})}
             card = replace(card, access=replace(card.access, ids=ids))
         files = [replace(file, name=safe(card, file.name)) for file in resolve(card, self.client)]
+        files = [file for file in files if not is_hidden(file.name)]  # no adapter sees them
         names = {file.name for file in files}
         split = volumes(names)
         files = [replace(file, archive="split") if file.name in split else file for file in files]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,27 @@ MOST = 8
 
 class Died(BaseException):
     """The process was killed here: nothing that catches errors sees it."""
+
+
+@contextlib.contextmanager
+def dies_at(
+    owner: Any, name: str, at: int, after: bool = False, error: type[BaseException] = Died
+) -> Iterator[list[int]]:
+    """`owner.name` raises at its call number `at`, before or after it did its work. Yields the count of calls."""
+    real, calls = getattr(owner, name), [0]
+
+    def dying(*args: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == at and not after:
+            raise error
+        result = real(*args, **more)
+        if calls[0] == at and after:
+            raise error
+        return result
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(owner, name, dying)
+        yield calls
 
 
 @pytest.fixture
@@ -68,25 +90,10 @@ def test_whatever_step_a_run_dies_at_the_next_one_ends_alike(
     whole = run(tmp_path / "whole")
     deaths = 0
     for step, (owner, name) in STEPS.items():
-        real: Callable[..., Any] = getattr(owner, name)
         for after in (False, True):
             for at in range(1, MOST + 1):
-                calls = [0]
-
-                def dying(
-                    *args: Any, real: Any = real, after: bool = after, at: int = at, calls: Any = calls, **more: Any
-                ):
-                    calls[0] += 1
-                    if calls[0] == at and not after:
-                        raise Died
-                    result = real(*args, **more)
-                    if calls[0] == at and after:
-                        raise Died
-                    return result
-
                 root = tmp_path / "dying"
-                with monkeypatch.context() as patched:
-                    patched.setattr(owner, name, dying)
+                with dies_at(owner, name, at, after) as calls:
                     try:
                         run(root)
                     except Died:

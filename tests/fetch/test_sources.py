@@ -22,6 +22,7 @@ import sites
 from conftest import Ran, openus
 from layouts import layouts, write
 from server import Reply, Request, Server, ranged
+from test_deaths import dies_at
 
 from openus import sources
 from openus.data import Card
@@ -993,27 +994,15 @@ def test_volumes_are_adopted_by_the_card(slug: str, published: Callable[[str], s
 
 @pytest.mark.parametrize("step", ["replace", "rename"])
 def test_an_adoption_that_is_stopped_loses_nothing(
-    step: str, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str, published: Callable[[str], sites.Files], tmp_path: Path
 ) -> None:
     published("bus-b")
     origin, root = tmp_path / "published/bus-b", tmp_path / "raw"
     assert adopted("bus-b", origin, root).exit_code == 0
     whole = {path: path.read_bytes() for path in root.rglob("*.png")}
-    real: Callable[..., object] = getattr(Path, step)
     for at in range(1, 9):
         sorted(whole)[0].unlink(missing_ok=True)
-        calls = [0]
-
-        def stopped(
-            *args: object, real: Callable[..., object] = real, at: int = at, calls: list[int] = calls
-        ) -> object:
-            calls[0] += 1
-            if calls[0] == at:
-                raise KeyboardInterrupt
-            return real(*args)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Path, step, stopped)
+        with dies_at(Path, step, at, error=KeyboardInterrupt):
             adopted("bus-b", origin, root)
         there = {path.read_bytes() for path in root.rglob("*.png")}
         assert there >= {data for _, data in sorted(whole.items())[1:]}
@@ -1081,3 +1070,15 @@ def test_checking_stops_in_the_middle_of_a_file(site: Callable[..., sites.Files]
     with pytest.raises(KeyboardInterrupt):
         locks.lost(tmp_path / "raw/hc18", lock, quick=False, progress=stop)
     assert came < 10_000_000
+
+
+def test_hidden_files_of_a_listing_do_not_come(
+    site: Callable[..., sites.Files], server: Server, tmp_path: Path
+) -> None:
+    files = site("aul")
+    sites.serve(server, sources.load("aul").card, {**files, "sub/.DS_Store": b"x", "__MACOSX/._a": b"x"})
+    for _ in range(2):
+        ran = fetch("aul", "--root", tmp_path / "raw")
+        assert ran.exit_code == 0, ran.stderr
+    assert openus("verify-raw", tmp_path / "raw/aul").exit_code == 0
+    assert not list((tmp_path / "raw").rglob(".DS_Store"))

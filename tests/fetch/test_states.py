@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from layouts import layouts
 from server import Reply, Server
-from test_deaths import STEPS, Died, left
+from test_deaths import STEPS, Died, dies_at, left
 
 from openus import sources
 from openus.errors import OpenusError
@@ -147,21 +147,8 @@ class Folder(RuleBasedStateMachine):
     @rule(step=st.sampled_from(sorted(STEPS)), at=st.integers(1, 6), after=st.booleans(), keep=st.booleans())
     def fetch_and_die(self, step: str, at: int, after: bool, keep: bool) -> None:
         owner, name = STEPS[step]
-        real, calls = getattr(owner, name), [0]
-
-        def dying(*args: Any, **more: Any) -> Any:
-            calls[0] += 1
-            if calls[0] == at and not after:
-                raise Died
-            result = real(*args, **more)
-            if calls[0] == at and after:
-                raise Died
-            return result
-
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(owner, name, dying)
-            with contextlib.suppress(OpenusError, Died):
-                self.site.fetch(self.root, keep)
+        with dies_at(owner, name, at, after), contextlib.suppress(OpenusError, Died):
+            self.site.fetch(self.root, keep)
 
     @rule(nth=st.integers(1, 6))
     def fetch_from_a_site_that_breaks(self, nth: int) -> None:
@@ -184,18 +171,8 @@ class Folder(RuleBasedStateMachine):
 
     @rule(keep=st.booleans(), step=st.sampled_from(["", "looked_at", "rename", "replace"]), at=st.integers(1, 6))
     def adopt(self, keep: bool, step: str, at: int) -> None:
-        owner, calls = adopting if step == "looked_at" else Path, [0]
-        real = getattr(owner, step, None)
-
-        def dying(*args: Any, **more: Any) -> Any:
-            calls[0] += 1
-            if calls[0] == at:
-                raise Died
-            return real(*args, **more)  # type: ignore[misc]
-
-        with pytest.MonkeyPatch.context() as patched:
-            if step:
-                patched.setattr(owner, step, dying)
+        owner = adopting if step == "looked_at" else Path
+        with dies_at(owner, step, at) if step else contextlib.nullcontext():
             try:
                 adopting.adopt(self.site.source, self.root, self.site.published, accepted=True, keep=keep)
             except (OpenusError, Died) as error:

@@ -9,12 +9,11 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import packers
 import pytest
 from server import Reply, Server
-from test_deaths import Died, left
+from test_deaths import Died, dies_at, left
 
 from openus import sources
 from openus.data import RemoteFile
@@ -109,25 +108,12 @@ def test_what_is_missing_comes_whether_archives_are_kept_or_not(
     assert aside(tmp_path / "aul") == []
 
 
-def test_a_kill_while_unpacking_is_gone_on_with(
-    files: Files, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_while_unpacking_is_gone_on_with(files: Files, server: Server, tmp_path: Path) -> None:
     source = published(server, files)
     for name in ("rename", "unlink", "replace"):
-        real: Callable[..., Any] = getattr(Path, name)
         for at in range(1, 12):
-            calls = [0]
-
-            def dying(*args: Any, real: Any = real, at: int = at, calls: Any = calls, **more: Any) -> Any:
-                calls[0] += 1
-                if calls[0] == at:
-                    raise Died
-                return real(*args, **more)
-
-            with monkeypatch.context() as patched:
-                patched.setattr(Path, name, dying)
-                with contextlib.suppress(Died):
-                    brought(source, tmp_path)
+            with dies_at(Path, name, at) as calls, contextlib.suppress(Died):
+                brought(source, tmp_path)
             brought(source, tmp_path)
             shutil.rmtree(tmp_path / "aul")
             if calls[0] < at:
