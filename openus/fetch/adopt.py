@@ -12,7 +12,7 @@ from pathlib import Path
 from openus.data import Card, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
-from openus.fetch.archive import UNPACKED, kind, opener, stem, unpack_all, volumes
+from openus.fetch.archive import UNPACKED, kind, opener, unpack_all, volumes
 from openus.fetch.download import SNIFF, check_beginning, difference, measure
 from openus.fetch.folder import (
     ADOPTED,
@@ -224,8 +224,8 @@ def _known(card: Card, path: str) -> RemoteFile | None:
 def _left_out(card: Card, lock: Lock) -> list[str]:
     """Files of the card that were not brought, where others were."""
     brought = {known.name for name in lock.files if (known := _known(card, name))}
-    folders = {part for name in lock.files for part in name.split("/")[:-1]}  # an archive that a person unpacked
-    missing = [file.name for file in card.files if file.name not in brought and stem(file.name) not in folders]
+    is_packed = any(one.contents is not None for one in lock.files.values())  # else a person unpacked the archives
+    missing = [file.name for file in card.files if file.name not in brought and (is_packed or not kind(file.name))]
     return [f"of the card's files these were not brought: {', '.join(missing)}."] if brought and missing else []
 
 
