@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import os
 import random
 import statistics
@@ -24,7 +25,6 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain, islice
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -37,9 +37,8 @@ import webdataset
 from interval import median_interval
 from torch.utils.data import DataLoader, Dataset
 
-from model.augment import WORDS, SampleRandom, augmented, draw_view, mask_noise, show, uniform
+from model.augment import WORDS, SampleRandom, draw_views, uniform
 from model.data import PREFETCH, Pictures, PretrainDataset, Shards, Steps, loader, read_pictures
-from model.jpeg import decode
 from model.params import AugmentParams
 
 BATCH = 64
@@ -120,15 +119,29 @@ def ours(pictures: Pictures, workers: int, size: int) -> Round:
 
 
 class Augment:
-    """Bytes or pixels to (picture, noise), random in the way of ours."""
+    """Bytes or pixels to (picture, noise): crop, flip and noise as in ours, as one writes them for one picture."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.random, self.number = size, SampleRandom(0), 0
+        self.size, self.random, self.noise = size, random.Random(0), np.random.default_rng(0)
 
     def __call__(self, picture: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        self.number += 1
-        words = self.random.words(0, self.number, WORDS + PATCHES)
-        return augmented(picture, AUGMENT, self.size, words[:WORDS]), mask_noise(words[WORDS:])
+        x, y, w, h = self.box(picture.shape[1], picture.shape[0])
+        shown = cv2.resize(picture[y : y + h, x : x + w], (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        if self.random.random() < AUGMENT.flip_horizontal:
+            shown = cv2.flip(shown, 1)
+        return shown, self.noise.random(PATCHES, np.float32)
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """RandomResizedCrop; where ten tries fail, the picture's largest centred square."""
+        (small, large), (narrow, wide) = AUGMENT.crop_area, AUGMENT.crop_ratio
+        for _ in range(10):
+            area = width * height * self.random.uniform(small, large)
+            ratio = math.exp(self.random.uniform(math.log(narrow), math.log(wide)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return self.random.randrange(width - w + 1), self.random.randrange(height - h + 1), w, h
+        side = min(width, height)
+        return (width - side) // 2, (height - side) // 2, side, side
 
     def sample(self, sample: dict[str, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         content = sample.get("jpg") or sample["png"]
@@ -226,38 +239,54 @@ def show_rounds(found: dict[str, list[tuple[float, float]]]) -> None:
               f"{used * 1e6:5.0f} µs of processor time a sample, {by_used} of bare")  # fmt: skip
 
 
-def parts(pictures: Pictures, size: int, repeat: int) -> dict[str, float]:
-    """Microseconds of processor time a sample takes for each part of our work, in one process; best of the rounds."""
-    shards, generator = Shards(pictures), SampleRandom(0)
-    rows = random.Random(2).sample(range(len(pictures)), min(960, len(pictures)))
-    contents = [shards.read(row) for row in rows]
-    words = np.stack([generator.words(0, row, WORDS + PATCHES) for row in rows])
-    whole = [shards.picture(row, 1) for row in rows]
-    views = [
-        draw_view(p.shape[1], p.shape[0], AUGMENT, r) for p, r in zip(whole, uniform(words[:, :WORDS]), strict=True)
-    ]
-    out = np.empty((size, size), np.uint8)
-    batches = [words[at : at + BATCH] for at in range(0, len(rows), BATCH)]
-    cropped = list(zip(contents, whole, views, strict=True))
-    each: dict[str, Callable[[], Iterator[object]]] = {
-        "bare decoding": lambda: (cv2.imdecode(np.frombuffer(c, np.uint8), cv2.IMREAD_GRAYSCALE) for c in contents),
-        "reading": lambda: (shards.read(row) for row in rows),
-        "decoding down to the crop's end": lambda: (decode(content, 1, view.rows) for content, _, view in cropped),
-        "random words": lambda: (generator.words(0, row, WORDS + PATCHES) for row in rows),
-        "drawing the view": lambda: (
-            draw_view(360, 340, AUGMENT, numbers) for some in batches for numbers in uniform(some[:, :WORDS])
-        ),
-        "mask noise": lambda: (mask_noise(some[:, WORDS:]) for some in batches),
-        "crop, resize, flip": lambda: map(partial(show, params=AUGMENT, out=out), whole, views),
-    }
-    best: dict[str, float] = {}
-    for _ in range(repeat):
-        for name, work in each.items():
-            began = time.process_time()
-            for _done in work():
-                pass
-            best[name] = min(best.get(name, 1e9), (time.process_time() - began) / len(rows) * 1e6)
-    return best
+def parts(pictures: Pictures, size: int, repeat: int) -> dict[str, list[float]]:
+    """Seconds a sample in one process, pass by pass: ours, and what of it no loader on OpenCV can do without.
+
+    Contenders take turns batch by batch, each with another batch than its neighbours.
+    """
+    dataset = PretrainDataset(pictures, AUGMENT, size=size, channels=1, patches=PATCHES, seed=0)
+    shards = Shards(pictures)
+    rows = random.Random(0).sample(range(len(pictures)), len(pictures))
+    held = [shards.read(row) for row in range(len(pictures))]
+    words = SampleRandom(0, "view", WORDS).batch([1] * len(pictures), range(len(pictures)))
+    views = draw_views(pictures.width, pictures.height, AUGMENT, uniform(words))
+    images, noise = (memory.numpy() for memory in dataset.room(8, BATCH))
+
+    def bare(some: list[int], _: int) -> None:
+        for row in some:
+            cv2.imdecode(np.frombuffer(held[row], np.uint8), cv2.IMREAD_GRAYSCALE)
+
+    def decoded(some: list[int], _: int) -> None:
+        for _top in shards.pictures(some, 1, [views[row].rows for row in some]):
+            pass
+
+    def resized(some: list[int], at: int) -> None:
+        tops = shards.pictures(some, 1, [views[row].rows for row in some])
+        for row, out in zip(some, images[at // BATCH % 8], strict=True):
+            _, x, y, w, h, *_ = views[row]
+            cv2.resize(next(tops)[y : y + h, x : x + w], (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+
+    def ours(some: list[int], at: int) -> None:
+        place = at // BATCH % 8
+        dataset.fill([(row, 0, at + number) for number, row in enumerate(some)], images[place], noise[place])
+
+    contenders = {"bare": bare, "read, decoded to the crop's end": decoded, "and resized": resized, "ours": ours}
+    starts = range(0, len(rows) - BATCH + 1, BATCH)
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(repeat + 1):
+        order = random.Random(number).sample(starts, len(starts))
+        taken = dict.fromkeys(contenders, 0.0)
+        for turn in range(len(order)):
+            names = list(contenders)
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                at = order[(turn + 13 * names.index(name)) % len(order)]
+                began = time.perf_counter()
+                contenders[name](rows[at : at + BATCH], at)
+                taken[name] += time.perf_counter() - began
+        for name, seconds in taken.items():
+            if number:
+                found[name].append(seconds / (len(order) * BATCH))
+    return found
 
 
 def main() -> None:
@@ -290,9 +319,13 @@ def main() -> None:
             contenders = {name: work for name, work in contenders.items() if name in args.only}
             print(f"{workers} worker{'s' * (workers > 1)}")
             show_rounds(rounds(contenders, args.repeat))
-    print("processor time a sample, one process")
-    for name, taken in parts(pictures, args.size, args.repeat).items():
-        print(f"  {name:32} {taken:6.1f} µs")
+    print("one process")
+    found = parts(pictures, args.size, args.repeat)
+    for name, values in found.items():
+        low, middle, high = median_interval(
+            [at_bare / taken for at_bare, taken in zip(found["bare"], values, strict=True)]
+        )
+        print(f"  {name:32} {statistics.median(values) * 1e6:6.1f} µs, {middle:.2f} ({low:.2f}–{high:.2f}) of bare")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """From a decoded picture to the square that the network sees: few passes over uint8 pixels, nothing in float.
 
-Randomness is a function of what it is for and of nothing else. Every sample has its own block of the counter-based
-generator Philox4x64-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): the key comes from the seed,
-the counter holds epoch and position. Only the generator's raw words are used, whose stream NumPy promises to keep
-(NEP 19), so neither workers, nor processes, nor a later NumPy change what is drawn. A draw always has the same place
-among the words, whatever else is in use: the same seed crops alike with flips and without.
+Randomness is a function of what it is for and of nothing else. Every sample has its own blocks of the counter-based
+generator Philox4x64-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): the key comes from the seed and
+from what is drawn, the counter from epoch and position. Only the generator's raw words are used, whose stream NumPy
+promises to keep (NEP 19), so neither workers, nor processes, nor a later NumPy change what is drawn. A draw always has
+the same place among the words, whatever else is in use: the same seed crops alike with flips and without, and for any
+number of patches.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -22,13 +24,15 @@ from model.params import AugmentParams
 from openus.data import Pixels
 
 Fit = Literal["pad", "squash", "crop"]
+Numbers = NDArray[np.int64]
 
 TRIES = 10
 """Crops drawn before the centre is taken, as torchvision's RandomResizedCrop does."""
 WORDS = 5 + 2 * TRIES
 """Uniform numbers a picture takes: turn, two flips, the crop's place (2), its area and ratio (2 a try)."""
 
-_MASK = 2**64 - 1
+_BLOCK = 4
+"""Words that Philox4x64 makes at a time."""
 _INTERPOLATION = {
     "area": cv2.INTER_LINEAR,  # when enlarging; shrinking is treated apart
     "bilinear": cv2.INTER_LINEAR,
@@ -44,38 +48,57 @@ def philox_key(*words: object) -> NDArray[np.uint64]:
 
 
 class SampleRandom:
-    """Random words of a sample, by (seed, epoch, position).
+    """Random words of samples, `count` for each, by (seed, purpose, epoch, position).
 
-    One generator is kept and set anew for each sample: that takes 4 µs, a new one 12, one through SeedSequence 18.
+    One generator is kept and set anew: that takes 3 µs, a new one 12, one through SeedSequence 18. Samples that follow
+    on each other lie side by side in its stream, and come in one go.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._generator = Philox(key=philox_key("sample", seed))
+    def __init__(self, seed: int, purpose: str, count: int) -> None:
+        self._generator = Philox(key=philox_key("sample", seed, purpose))
         self._state: Any = self._generator.state  # of a new generator: nothing is buffered
+        self._count, self._blocks = count, -(-count // _BLOCK)
 
-    def words(self, epoch: int, position: int, count: int) -> NDArray[np.uint64]:
-        """`count` random words (count,) uint64. The two upper words of the counter are the sample's name."""
-        self._state["state"]["counter"][:] = (0, 0, position & _MASK, epoch & _MASK)
+    def words(self, epoch: int, position: int) -> NDArray[np.uint64]:
+        """The words (count,) uint64 of one sample."""
+        return self._run(epoch, position, 1).reshape(-1)
+
+    def batch(self, epochs: Sequence[int], positions: Sequence[int]) -> NDArray[np.uint64]:
+        """The words (N, count) uint64 of N samples."""
+        goes_on = (np.diff(positions) == 1) & (np.diff(epochs) == 0)
+        cuts = [0, *(np.flatnonzero(~goes_on) + 1).tolist(), len(positions)]
+        runs = [self._run(epochs[a], positions[a], b - a) for a, b in pairwise(cuts)]
+        return runs[0] if len(runs) == 1 else np.concatenate(runs)
+
+    def _run(self, epoch: int, position: int, samples: int) -> NDArray[np.uint64]:
+        """Of the samples from `position` on. The counter's lowest word counts blocks, the highest one is the epoch."""
+        self._state["state"]["counter"][:] = (position * self._blocks, 0, 0, epoch)
         self._generator.state = self._state
-        return self._generator.random_raw(count)
+        words = np.asarray(self._generator.random_raw(samples * self._blocks * _BLOCK), np.uint64)
+        return words.reshape(samples, -1)[:, : self._count]
 
 
-def uniform(words: NDArray[np.uint64]) -> list[Any]:
-    """Random words of any shape as (nested lists of) numbers in [0, 1), multiples of 2⁻⁵³."""
-    numbers: list[Any] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
-    return numbers
+def uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Random words of any shape as numbers in [0, 1), multiples of 2⁻⁵³."""
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def mask_noise(words: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """Random words [..., L] as mask noise [..., L], float32 in [0, 1), multiples of 2⁻²⁴.
+def mask_words(patches: int) -> int:
+    """Random words that `mask_noise` takes for a sample."""
+    return -(-patches // 2)
+
+
+def mask_noise(words: NDArray[np.uint64], patches: int) -> NDArray[np.float32]:
+    """Random words [..., mask_words(L)] as mask noise [..., L], float32 in [0, 1), multiples of 2⁻²⁴.
 
     The last bits are the patch's number: no two patches of a picture are equal, so every sort, on any device, hides
     the same ones.
     """
-    count = words.shape[-1]
-    bits = np.uint64(count.bit_length())
-    random = words >> np.uint64(40) + bits
-    return ((random << bits | np.arange(count, dtype=np.uint64)) * 2.0**-24).astype(np.float32)
+    halves = words.astype("<u8", copy=False).view("<u4")[..., :patches]
+    bits = patches.bit_length()
+    noise = (halves >> (8 + bits) << bits | np.arange(patches, dtype=np.uint32)).astype(np.float32)
+    noise *= 2.0**-24
+    return noise
 
 
 class View(NamedTuple):
@@ -95,40 +118,39 @@ class View(NamedTuple):
         return None if self.degrees else self.y + self.h
 
 
-def draw_view(width: int, height: int, params: AugmentParams, random: list[float]) -> View:
-    """What to show of a picture of `width` × `height` pixels, from `WORDS` uniform numbers.
+def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: NDArray[np.float64]) -> list[View]:
+    """What to show of N pictures of `width` (N,) × `height` (N,) pixels, from uniform numbers (N, WORDS).
 
     The box is drawn as torchvision's RandomResizedCrop draws it: area uniform, log of the ratio uniform, up to ten
     tries, then the largest centred box whose ratio is allowed. With `squash` it is drawn on a square and carried over.
     """
-    turn, flip_x, flip_y, at_x, at_y, *tries = random
+    turn, flip_x, flip_y, at_x, at_y = random[:, :5].T
     low, high = params.rotate_degrees
-    side = max(width, height)
+    side = np.maximum(width, height)
     across, down = (side, side) if params.squash else (width, height)
-    w, h = _box(across, down, params, tries)
-    if w * h:
-        x, y = int(at_x * (across - w + 1)), int(at_y * (down - h + 1))
-    else:
-        w, h = _centre(across, down, params)
-        x, y = (across - w) // 2, (down - h) // 2
+    w, h = _boxes(across, down, params, random[:, 5:])
+    x, y = (at_x * (across - w + 1)).astype(np.int64), (at_y * (down - h + 1)).astype(np.int64)
+    for at in np.flatnonzero(w == 0):
+        w[at], h[at] = _centre(int(across[at]), int(down[at]), params)
+        x[at], y[at] = (across[at] - w[at]) // 2, (down[at] - h[at]) // 2
     if params.squash and (low, high) == (0.0, 0.0):
         x, w = _carried(x, w, width, side)
         y, h = _carried(y, h, height, side)
-    flips = flip_x < params.flip_horizontal, flip_y < params.flip_vertical
-    return View(low + turn * (high - low), x, y, w, h, *flips)
+    columns = (low + turn * (high - low), x, y, w, h, flip_x < params.flip_horizontal, flip_y < params.flip_vertical)
+    return list(map(View, *(column.tolist() for column in columns)))
 
 
-def _box(width: int, height: int, params: AugmentParams, tries: list[float]) -> tuple[int, int]:
-    """Size of the first drawn box that fits, else (0, 0)."""
-    (small, large), (narrow, wide) = params.crop_area, params.crop_ratio
-    narrow, wide = math.log(narrow), math.log(wide)
-    for number in range(0, 2 * TRIES, 2):
-        area = width * height * (small + tries[number] * (large - small))
-        ratio = math.exp(narrow + tries[number + 1] * (wide - narrow))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            return w, h
-    return 0, 0
+def _boxes(
+    width: Numbers, height: Numbers, params: AugmentParams, tries: NDArray[np.float64]
+) -> tuple[Numbers, Numbers]:
+    """Width and height (N,) of the first drawn boxes that fit, 0 where none does."""
+    (small, large), (narrow, wide) = params.crop_area, np.log(params.crop_ratio)
+    area = (width * height)[:, None] * (small + tries[:, ::2] * (large - small))
+    ratio = np.exp(narrow + tries[:, 1::2] * (wide - narrow))
+    w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (w > 0) & (w <= width[:, None]) & (h > 0) & (h <= height[:, None])
+    first = np.arange(len(fits)), fits.argmax(axis=1)
+    return (w[first] * fits[first]).astype(np.int64), (h[first] * fits[first]).astype(np.int64)
 
 
 def _centre(width: int, height: int, params: AugmentParams) -> tuple[int, int]:
@@ -141,10 +163,11 @@ def _centre(width: int, height: int, params: AugmentParams) -> tuple[int, int]:
     return width, height
 
 
-def _carried(start: int, length: int, extent: int, side: int) -> tuple[int, int]:
-    """An interval of a square's side on the side of the picture that was stretched to it."""
-    first = round(start * extent / side)
-    return min(first, extent - 1), max(1, round((start + length) * extent / side) - first)
+def _carried(start: Numbers, length: Numbers, extent: Numbers, side: Numbers) -> tuple[Numbers, Numbers]:
+    """Intervals of squares' sides on the sides of the pictures that were stretched to them."""
+    first = np.rint(start * extent / side).astype(np.int64)
+    last = np.rint((start + length) * extent / side).astype(np.int64)
+    return np.minimum(first, extent - 1), np.maximum(1, last - first)
 
 
 _FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
@@ -155,10 +178,11 @@ def show(picture: Pixels, view: View, params: AugmentParams, out: Pixels) -> Non
 
     The picture may lack the rows below `view.rows`.
     """
+    degrees, x, y, w, h, *flips = view
     if params.rotate_degrees != (0.0, 0.0):
-        picture = _turned(picture, view.degrees, params)
-    resize(picture[view.y : view.y + view.h, view.x : view.x + view.w], params.interpolation, out)
-    if view.flip_horizontal or view.flip_vertical:
+        picture = _turned(picture, degrees, params)
+    resize(picture[y : y + h, x : x + w], params.interpolation, out)
+    if True in flips:
         cv2.flip(out, _FLIPS[view.flip_horizontal, view.flip_vertical], out)  # the same as before the crop, and less
 
 
@@ -186,7 +210,8 @@ def resize(picture: Pixels, how: str, out: Pixels) -> None:
 def augmented(picture: Pixels, params: AugmentParams, size: int, words: NDArray[np.uint64]) -> Pixels:
     """A picture as a training sample shows it: uint8 [size, size] or [size, size, 3], from `WORDS` random words."""
     out = np.empty((size, size, *picture.shape[2:]), np.uint8)
-    view = draw_view(picture.shape[1], picture.shape[0], params, uniform(words[:WORDS]))
+    height, width = np.array(picture.shape[:2])[:, None]
+    [view] = draw_views(width, height, params, uniform(words)[None])
     show(picture, view, params, out)
     return out
 

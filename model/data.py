@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from model.augment import WORDS, SampleRandom, draw_view, fit_square, mask_noise, show, uniform
+from model.augment import WORDS, SampleRandom, draw_views, fit_square, mask_noise, mask_words, show, uniform
 from model.order import Index, Steps, epoch_order, quotas
 from model.params import AugmentParams
 from model.pictures import Pictures, Shards, Statistics, decode_picture, read_pictures, statistics
@@ -64,7 +64,7 @@ class PretrainDataset(Dataset[Batch]):
     ) -> None:
         self.shards = Shards(pictures)
         self.augment, self.size, self.channels, self.patches = augment, size, channels, patches
-        self._random = SampleRandom(seed)
+        self._views, self._masks = SampleRandom(seed, "view", WORDS), SampleRandom(seed, "mask", mask_words(patches))
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -86,17 +86,15 @@ class PretrainDataset(Dataset[Batch]):
 
     def fill(self, indices: list[Index], images: Pixels, noise: NDArray[np.float32]) -> None:
         """Write the samples of `indices` into memory of `room(len(indices))`."""
-        width, height = self.shards.width, self.shards.height
-        words = np.stack([self._random.words(epoch, at, WORDS + self.patches) for _, epoch, at in indices])
-        noise[:] = mask_noise(words[:, WORDS:])
-        rows = [row for row, _, _ in indices]
+        rows, epochs, positions = zip(*indices, strict=True)
+        noise[:] = mask_noise(self._masks.batch(epochs, positions), self.patches)
+        random = uniform(self._views.batch(epochs, positions))
+        chosen = [*rows]
+        views = draw_views(self.shards.width[chosen], self.shards.height[chosen], self.augment, random)
         # One loop for each kind of work: mixed, they drive each other out of the processor's caches (3 % of a sample).
-        views = [
-            draw_view(int(width[row]), int(height[row]), self.augment, random)
-            for row, random in zip(rows, uniform(words[:, :WORDS]), strict=True)
-        ]
-        for row, view, out in zip(rows, views, images, strict=True):
-            show(self.shards.picture(row, self.channels, view.rows), view, self.augment, out)
+        pictures = self.shards.pictures(rows, self.channels, [view.rows for view in views])
+        for view, out in zip(views, images, strict=True):
+            show(next(pictures), view, self.augment, out)
 
     def as_seen(self, images: Tensor) -> Tensor:
         """Filled memory [N, S, S] or [N, S, S, 3] as [N, C, S, S]."""

@@ -7,7 +7,6 @@ height in its header the decoder stops early, and the rows it gives are the same
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
 import cv2
@@ -15,54 +14,55 @@ import numpy as np
 
 from openus.data import Pixels
 
-_FLAGS: Final = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
-_PADDING: Final = bytes(16)
-_SEGMENT: Final = struct.Struct(">BBH")
-"""0xFF, marker, length."""
-_FRAME: Final = struct.Struct(">HHB")
-"""Of a frame from its height on: height, width, components."""
+_FLAGS: Final = {
+    1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
+    3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION,
+}
+_GRAY_FRAME: Final = b"\xff\xc0\x00\x0b\x08"
+"""Start of a baseline frame of one component (ITU-T T.81, B.2.2): marker, length, bits. Height and width follow."""
+_RESTARTS: Final = b"\xff\xdd\x00\x04"
+"""Start of a segment that defines a restart interval (B.2.4.4)."""
+_HEADER: Final = 1024
+"""Bytes from the start in which both are looked for: more than OpenCV's and libjpeg's encoders write."""
+_END: Final = b"\xff\xd9"
+SLACK: Final = 16
+"""Bytes after a picture's own that `decode_top` needs."""
+_ZEROS: Final = bytes(SLACK)
 
 
-def decode(content: bytes, channels: int, rows: int | None = None) -> Pixels | None:
-    """Encoded bytes as uint8 [H, W] for one channel, [H, W, 3] in RGB order for three; None when they are no picture.
+def decode(content: bytes, channels: int) -> Pixels | None:
+    """Encoded bytes as uint8 [H, W] for one channel, [H, W, 3] in RGB order for three; None when they are none."""
+    return _decode(np.frombuffer(content, np.uint8), channels)
 
-    With `rows` at least that many rows from the top come, where possible no more.
+
+def decode_top(buffer: bytearray, size: int, channels: int, rows: int) -> Pixels | None:
+    """As `decode` of the first `size` bytes of a buffer, but at least `rows` rows from the top: where possible no more.
+
+    The buffer has `SLACK` bytes more, and is written to.
     """
-    if rows is not None and (top := _top(content, rows)) is not None:
-        picture = _decode(top, channels)
-        if picture is not None and len(picture) == rows:
-            return picture
-    return _decode(content, channels)
+    encoded = np.frombuffer(buffer, np.uint8)
+    at = buffer.find(_GRAY_FRAME, 0, min(size, _HEADER)) + len(_GRAY_FRAME)
+    high, low = buffer[at], buffer[at + 1]
+    if (
+        at < len(_GRAY_FRAME)
+        or not 0 < rows <= (high << 8 | low) - 8
+        or buffer.find(_RESTARTS, 0, _HEADER) >= 0
+        or not buffer.endswith(_END, 0, size)
+    ):
+        return _decode(encoded[:size], channels)
+    buffer[at], buffer[at + 1] = rows >> 8, rows & 255
+    # The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
+    # stand for what it reads ahead.
+    buffer[size - 2 : size + SLACK - 2] = _ZEROS
+    picture = _decode(encoded[: size + SLACK - 2], channels)
+    if picture is None or len(picture) != rows:  # that was no frame, but looked like one
+        buffer[at], buffer[at + 1], buffer[size - 2 : size] = high, low, _END
+        return _decode(encoded[:size], channels)
+    return picture
 
 
-def _decode(content: bytes, channels: int) -> Pixels | None:
+def _decode(encoded: Pixels, channels: int) -> Pixels | None:
     try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[channels] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
+        return cv2.imdecode(encoded, _FLAGS[channels])  # type: ignore[return-value]
     except cv2.error:
         return None
-
-
-def _top(content: bytes, rows: int) -> bytes | None:
-    """The JPEG that says it has `rows` rows; None where that saves nothing or is not known to work.
-
-    The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
-    stand for what it reads ahead.
-    """
-    if len(content) < 32 or content[:2] != b"\xff\xd8" or content[-2:] != b"\xff\xd9":
-        return None
-    at, frame = 2, 0
-    # Segments up to the data. Markers of ITU-T T.81, table B.1: FFC0 baseline frame, FFDA start of the data.
-    while at + 9 < len(content):
-        prefix, marker, length = _SEGMENT.unpack_from(content, at)
-        if prefix != 0xFF or marker == 0xDA:
-            break
-        if marker == 0xC0:
-            frame = at
-        elif marker == 0xDD or (0xC1 <= marker <= 0xCF and marker != 0xC4):
-            return None  # restart markers within the data, or another kind of frame
-        at += 2 + length
-    height, _, components = _FRAME.unpack_from(content, frame + 5)
-    if not frame or components != 1 or not 0 < rows <= height - 8:
-        return None
-    view = memoryview(content)
-    return b"".join((view[: frame + 5], rows.to_bytes(2), view[frame + 7 : -2], _PADDING))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.random import Philox
@@ -110,11 +111,14 @@ class Steps(Sampler[list[Index]]):
         current, rows = -1, np.empty(0, np.int64)
         for step in range(self.start, self.total):
             for micro in range(self.rank, self.batch // self.micro_batch, self.world):
-                first = step * self.batch + micro * self.micro_batch
-                indices = []
-                for place in range(first, first + self.micro_batch):
-                    epoch, position = divmod(place, self.size)
+                place = step * self.batch + micro * self.micro_batch
+                end = place + self.micro_batch
+                indices: list[Index] = []
+                while place < end:  # once, or more often where epochs end within
+                    epoch, first = divmod(place, self.size)
                     if epoch != current:
                         current, rows = epoch, epoch_order(self.groups, self.power, self.size, self.seed, epoch)
-                    indices.append((int(rows[position]), epoch, position))
+                    last = min(self.size, first + end - place)
+                    indices += zip(rows[first:last].tolist(), repeat(epoch), range(first, last))
+                    place += last - first
                 yield indices

@@ -102,9 +102,9 @@ def _epochs(task: Task, train: Part[Ints], lr: float) -> Iterator[tuple[int, nn.
 
 def _jobs(task: Task, train: Part[Ints], parts: list[Ints], epoch: int) -> list[list[partial[Pixels]]]:
     """What makes the pictures of an epoch; a picture's crop is drawn by (seed, epoch, its place in `train`)."""
-    random = SampleRandom(task.seed)
+    random = SampleRandom(task.seed, "view", WORDS)
     return [
-        [partial(_shown, task, int(train.x[place]), random.words(epoch, int(place), WORDS)) for place in part]
+        [partial(_shown, task, int(train.x[place]), random.words(epoch, int(place))) for place in part]
         for part in parts
     ]
 
