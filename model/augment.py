@@ -95,7 +95,7 @@ def mask_noise(words: NDArray[np.uint64], patches: int) -> NDArray[np.float32]:
     the same ones.
     """
     halves = words.astype("<u8", copy=False).view("<u4")[..., :patches]
-    bits = patches.bit_length()
+    bits = (patches - 1).bit_length()
     noise = (halves >> (8 + bits) << bits | np.arange(patches, dtype=np.uint32)).astype(np.float32)
     noise *= 2.0**-24
     return noise
@@ -122,7 +122,8 @@ def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: N
     """What to show of N pictures of `width` (N,) × `height` (N,) pixels, from uniform numbers (N, WORDS).
 
     The box is drawn as torchvision's RandomResizedCrop draws it: area uniform, log of the ratio uniform, up to ten
-    tries, then the largest centred box whose ratio is allowed. With `squash` it is drawn on a square and carried over.
+    tries, then the largest centred box whose ratio is allowed. With `squash` it is drawn on a square, and carried over
+    to the picture unless that is turned, for which it is made square first.
     """
     turn, flip_x, flip_y, at_x, at_y = random[:, :5].T
     low, high = params.rotate_degrees

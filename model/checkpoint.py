@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
@@ -53,11 +54,15 @@ def load_state(out: Path, run: str, replace: bool = False) -> dict[str, Any] | N
         return None
     anew = "Choose another folder for the new run, or remove this one to start anew."
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with ZipFile(path) as file:  # torch does not look at the checksums
+            damaged = file.testzip()
+        if damaged is not None:
+            raise BadZipFile(damaged)
+        state: dict[str, Any] = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         if replace:
             return None
-        raise CorpusError(f"{path} cannot be read: {type(error).__name__}.", anew) from error
+        raise CorpusError(f"{path} is damaged ({type(error).__name__}).", anew) from error
     if state.get("version") != STATE_VERSION or state.get("run") != run:
         if replace:
             return None
@@ -224,7 +229,8 @@ def readme(card: Mapping[str, Any]) -> str:
             "",
             f"Corpus `{card['corpus']['digest'][:16]}…`. The leakage gate passed on these bytes: "
             f"{card['gate']['pretrain']} pictures against {card['gate']['held_out']} held out "
-            f"({', '.join(card['gate']['held_out_sources']) or 'no published source'}).",
+            f"({', '.join(card['gate']['held_out_sources']) or 'no published source'}); "
+            f"{card['gate']['overruled']} look-alikes were judged different by a person.",
             "",
             "| source | pictures | licence | commercial use | pass on |",
             "|---|---:|---|---|---|",
@@ -271,6 +277,19 @@ def origin_of(path: Path) -> dict[str, Any] | None:
     return (
         origin if isinstance(origin, dict) and {"mean", "std", "sources", "held_out_sources"} <= set(origin) else None
     )
+
+
+def check_card(path: Path, sha256: str) -> None:
+    """Raises CorpusError when the card that a run left with its autoencoder `path` tells of other weights."""
+    card = path.parent / "encoder" / "card.json"
+    if path.name != "mae.safetensors" or not card.is_file():
+        return
+    try:
+        told = json.loads(card.read_text(encoding="utf-8"))["weights"]["mae"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{card} is no card of ours: {error}.", "Copy the folder of the run anew.") from error
+    if told != sha256:
+        raise CorpusError(f"{path} is not the file that {card} tells of.", "Copy the folder of the run anew.")
 
 
 def _origin_of_folder(folder: Path) -> dict[str, Any] | None:

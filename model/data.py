@@ -89,10 +89,10 @@ class PretrainDataset(Dataset[Batch]):
         rows, epochs, positions = zip(*indices, strict=True)
         noise[:] = mask_noise(self._masks.batch(epochs, positions), self.patches)
         random = uniform(self._views.batch(epochs, positions))
-        chosen = [*rows]
-        views = draw_views(self.shards.width[chosen], self.shards.height[chosen], self.augment, random)
+        at = list(rows)
+        views = draw_views(self.shards.width[at], self.shards.height[at], self.augment, random)
         # One loop for each kind of work: mixed, they drive each other out of the processor's caches (3 % of a sample).
-        pictures = self.shards.pictures(rows, self.channels, [view.rows for view in views])
+        pictures = self.shards.pictures(at, self.channels, [view.rows for view in views])
         for view, out in zip(views, images, strict=True):
             show(next(pictures), view, self.augment, out)
 

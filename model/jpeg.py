@@ -1,7 +1,7 @@
 """Encoded bytes to pixels, and no more rows of a JPEG than are looked at.
 
-A crop ends, on average, an eighth above the bottom of its picture, and what lies below it need not be decoded. OpenCV
-has no such call, but a gray baseline JPEG is a plain row of 8 × 8 blocks, each decoded by itself: with a smaller
+A crop ends, on average, a tenth or more above the bottom of its picture, and what lies below need not be decoded.
+OpenCV has no such call, but a gray baseline JPEG is a plain row of 8 × 8 blocks, each decoded by itself: with a smaller
 height in its header the decoder stops early, and the rows it gives are the same to the bit.
 """
 
@@ -24,6 +24,7 @@ _RESTARTS: Final = b"\xff\xdd\x00\x04"
 """Start of a segment that defines a restart interval (B.2.4.4)."""
 _HEADER: Final = 1024
 """Bytes from the start in which both are looked for: more than OpenCV's and libjpeg's encoders write."""
+_START: Final = b"\xff\xd8"
 _END: Final = b"\xff\xd9"
 SLACK: Final = 16
 """Bytes after a picture's own that `decode_top` needs."""
@@ -35,28 +36,27 @@ def decode(content: bytes, channels: int) -> Pixels | None:
     return _decode(np.frombuffer(content, np.uint8), channels)
 
 
-def decode_top(buffer: bytearray, size: int, channels: int, rows: int) -> Pixels | None:
-    """As `decode` of the first `size` bytes of a buffer, but at least `rows` rows from the top: where possible no more.
+def decode_top(buffer: bytearray, size: int, channels: int, height: int, rows: int) -> Pixels | None:
+    """As `decode` of the first `size` bytes of a buffer, or only the first `rows` rows of it.
 
-    The buffer has `SLACK` bytes more, and is written to.
+    Those come of a gray baseline JPEG of `height` rows that is whole; every other file comes as it is, so its size
+    can be checked. The buffer has `SLACK` bytes more, and is written to.
     """
     encoded = np.frombuffer(buffer, np.uint8)
-    at = buffer.find(_GRAY_FRAME, 0, min(size, _HEADER)) + len(_GRAY_FRAME)
-    high, low = buffer[at], buffer[at + 1]
-    if (
-        at < len(_GRAY_FRAME)
-        or not 0 < rows <= (high << 8 | low) - 8
-        or buffer.find(_RESTARTS, 0, _HEADER) >= 0
-        or not buffer.endswith(_END, 0, size)
-    ):
+    frame = _GRAY_FRAME + height.to_bytes(2) if 0 < rows <= height - 8 and height < 1 << 16 else b""
+    at = (
+        buffer.find(frame, 2, _HEADER) if frame and buffer.startswith(_START) and buffer.endswith(_END, 0, size) else -1
+    )
+    if at < 0 or buffer.find(_RESTARTS, 2, _HEADER) >= 0:
         return _decode(encoded[:size], channels)
-    buffer[at], buffer[at + 1] = rows >> 8, rows & 255
+    at += len(_GRAY_FRAME)
+    buffer[at : at + 2] = rows.to_bytes(2)
     # The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
     # stand for what it reads ahead.
     buffer[size - 2 : size + SLACK - 2] = _ZEROS
     picture = _decode(encoded[: size + SLACK - 2], channels)
     if picture is None or len(picture) != rows:  # that was no frame, but looked like one
-        buffer[at], buffer[at + 1], buffer[size - 2 : size] = high, low, _END
+        buffer[at : at + 2], buffer[size - 2 : size] = height.to_bytes(2), _END
         return _decode(encoded[:size], channels)
     return picture
 

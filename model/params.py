@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from openus.params import Count, Share, read_section
 
 _STRICT = {"extra": "forbid"}
 
-Positive = Annotated[float, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0), Lt(math.inf)]
+NotNegative = Annotated[float, Ge(0), Lt(math.inf)]
 Probability = Annotated[float, Ge(0), Le(1)]
 Beta = Annotated[float, Ge(0), Lt(1)]
 Seed = Annotated[int, Ge(0), Lt(2**63)]
@@ -155,8 +155,8 @@ class EncoderParams:
     channels: Literal[1, 3] | None = None
     """None: as the folder says, 3 for an architecture."""
     mean: tuple[float, ...] | None = None
-    """Of a channel in 0–1; None: as the folder says, ImageNet's for an architecture."""
-    std: tuple[float, ...] | None = None
+    """Of a channel in 0–1; None: as the folder or our file of weights says, ImageNet's for new ones and a .pth."""
+    std: tuple[Positive, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class KnnParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    k: tuple[Count, ...] = (1, 3, 5, 10, 20)
+    k: Annotated[tuple[Count, ...], MinLen(1)] = (1, 3, 5, 10, 20)
     """Validation chooses."""
     temperature: Positive = 0.07
 
@@ -176,7 +176,7 @@ class LinearParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    c: tuple[Positive, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    c: Annotated[tuple[Positive, ...], MinLen(1)] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     """Inverse strengths of the penalty; validation chooses."""
     max_iter: Count = 2000
 
@@ -187,14 +187,15 @@ class FinetuneParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    lr: tuple[Positive, ...] = (1e-4, 5e-4)
+    lr: Annotated[tuple[Positive, ...], MinLen(1)] = (1e-4, 5e-4)
     """Rates in force at the head; validation chooses rate and epoch."""
     layer_decay: Share = 0.75
     """Of pre-trained weights; new ones are trained at one rate, since decay would hold their first layers at random."""
     weight_decay: NotNegative = 0.05
     epochs: Count = 30
     warmup_epochs: NotNegative = 3.0
-    batch: Count = 32
+    batch: Annotated[int, Ge(2)] = 32
+    """At least 2, as batch normalisation wants."""
     drop_path: Probability = 0.1
     augment: AugmentParams = field(default_factory=lambda: AugmentParams(crop_area=(0.5, 1.0), interpolation="area"))
 
@@ -205,13 +206,15 @@ class EvaluateParams:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    benchmarks: tuple[str, ...] = ("bus-bra",)
+    benchmarks: Annotated[tuple[str, ...], MinLen(1)] = ("bus-bra",)
     """Sources of the corpus, held out and labelled."""
-    models: tuple[str, ...] = ("openus-mae", "random-init")
+    models: Annotated[tuple[str, ...], MinLen(1)] = ("openus-mae", "random-init")
     """Rows of the table, each a key of `encoders`; all are compared with the first."""
-    protocols: tuple[Protocol, ...] = ("knn", "linear", "finetune")
+    protocols: Annotated[tuple[Protocol, ...], MinLen(1)] = ("knn", "linear", "finetune")
     encoders: Mapping[str, EncoderParams] = field(default_factory=dict)
     target: Literal["label", "view"] = "label"
+    leave_out: tuple[str, ...] = ()
+    """Words of `target` whose pictures are not used: classes too rare to part. No other picture changes."""
     image_size: Count = 224
     fit: Literal["pad", "squash", "crop"] = "pad"
     """How a picture becomes a square: black bars, stretched, or its centre."""
@@ -221,7 +224,7 @@ class EvaluateParams:
     """Share of what is not test that choices are made on, drawn by patient."""
     choose_by: Literal["auroc", "f1_macro"] = "auroc"
     """What validation maximises; of several classes the macro average of one against the rest."""
-    seeds: tuple[Seed, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], MinLen(1)] = (0, 1, 2)
     bootstrap: Count = 2000
     """Resamples of patients for an interval; as many swaps for a paired test."""
     workers: Annotated[int, Ge(0)] = 2

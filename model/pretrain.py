@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -39,9 +39,11 @@ from openus.cli import Command
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.leakage import Verdict, admit
 from openus.params import digest
+from openus.shards.read import digest as digest_of
 from openus.storage import atomic, sha256_file, sweep
 
 LOGS_AN_EPOCH = 4
+DIVERGED = "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out."
 
 
 class Stopped(OpenusError):
@@ -65,6 +67,8 @@ class Run:
     """Steps an epoch; need not be whole."""
     id: str
     """Digest of all that the numbers depend on."""
+    sources: Mapping[str, Any]
+    """What goes in, with its terms: as the card says it."""
 
 
 @dataclass(slots=True)
@@ -99,7 +103,8 @@ def pretrain(
         stop_after: steps after which to stop as a signal would; for tests and for jobs of limited length.
 
     Raises:
-        CorpusError: the gate is shut, the corpus is damaged, or `out` belongs to another run.
+        CorpusError: the gate is shut, the corpus is damaged or was changed on the way, training diverged, or `out`
+            belongs to another run.
         UsageError: the parameters do not fit the corpus or the number of processes.
         Stopped: SIGTERM, SIGINT, SIGUSR1 or `stop_after` came; the state is saved.
     """
@@ -114,8 +119,11 @@ def pretrain(
     model.to(world.device)
     optimiser = optimiser_of(model, params.optimiser, fused=world.device.type == "cuda")
     progress = _resume(run, model, optimiser, world, replace)
-    if progress.step and world.leads:
-        click.echo(f"going on after step {progress.step} of {run.steps}", err=True)
+    if world.leads:
+        if params.precision == "bf16" and world.device.type == "cuda" and not _has_bf16():
+            click.echo("this GPU has no bf16: training in fp32", err=True)
+        if progress.step:
+            click.echo(f"going on after step {progress.step} of {run.steps}", err=True)
     history = writing(out / "live", run.steps, progress.history) if world.leads else nullcontext(lambda line: None)
     with told_to_stop() as told, history as log:
         _train(run, model, optimiser, progress, world, log, lambda: told() or progress.step == stop_after)
@@ -126,6 +134,7 @@ def pretrain(
 
 def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: World) -> Run:
     """Everything that is decided before the first step; refuses what must not be trained on. Errors as `pretrain`."""
+    _check_rates(params)
     verdict = world.first(lambda: admit(corpus, gate))
     pictures = data.read_pictures(corpus, role="pretrain")
     shown = quotas(pictures.groups(params.balance.by), params.balance.power, params.epoch_pictures or len(pictures))
@@ -139,9 +148,34 @@ def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: 
     init = None
     if params.init is not None:
         init = world.first(lambda: sha256_file(init_file(params.init or "", out)))
-    run_id = digest("pretrain 1", verdict.digest, numbers(params), init or "")
+    run_id = digest("pretrain 2", verdict.digest, numbers(params), init or "")
     steps = max(1, round(params.epochs * epoch_steps))
-    return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id)
+    sources = world.first(lambda: _terms(corpus, pictures))
+    return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id, sources)
+
+
+def _check_rates(params: PretrainParams) -> None:
+    """A schedule that is none: the rate would rise to the end."""
+    optimiser = params.optimiser
+    if optimiser.warmup_epochs >= params.epochs:
+        raise UsageError(
+            f"pretrain.optimiser.warmup_epochs is {optimiser.warmup_epochs:g} and pretrain.epochs {params.epochs:g}: "
+            "all of it would be warm-up.",
+            "Set warmup_epochs, e.g. to a tenth of the epochs.",
+        )
+    peak = optimiser.base_lr * params.batch / 256
+    if optimiser.min_lr > peak:
+        raise UsageError(
+            f"pretrain.optimiser.min_lr is {optimiser.min_lr:g}, above the peak of {peak:g} (base_lr × batch / 256).",
+            "Lower it, or set 0.",
+        )
+
+
+def _terms(corpus: Path, pictures: data.Pictures) -> dict[str, Any]:
+    columns = ["source", "role", "status", "licence", "commercial_use", "redistribution"]
+    rows = manifest.read(corpus / "manifest.parquet", columns).to_pylist()
+    rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
+    return checkpoint.terms(Counter(pictures.source), rows)
 
 
 def _statistics(pictures: data.Pictures, params: PretrainParams) -> data.Statistics:
@@ -222,8 +256,7 @@ def _train(
             own, wait = _step(run, trained, optimiser, batches, world)
             loss = world.mean(own)
             if not math.isfinite(loss):  # on all processes alike, so that none waits for another
-                hint = "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out."
-                raise CorpusError(f"The loss is {loss}.", hint)
+                raise CorpusError(f"The loss is {loss}.", DIVERGED)
             progress.step += 1
             progress.loss_sum += loss
             progress.loss_steps += 1
@@ -240,13 +273,21 @@ def _train(
             stop = world.any(asked())
             if world.leads and (progress.step % panel_steps == 0 or last):
                 _draw(run, model, world)  # before the last state: with it a run counts as trained
-            if world.leads and (stop or last or time.monotonic() - saved >= params.checkpoint_minutes * 60):
-                _save(run, model, optimiser, progress)
+            due = world.leads and time.monotonic() - saved >= params.checkpoint_minutes * 60
+            if stop or last or due:
+                _check_weights(model)  # a state that holds none could never be gone on from
+                if world.leads:
+                    _save(run, model, optimiser, progress)
                 saved = time.monotonic()
             if stop and not last:
                 raise Stopped(
                     f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
                 )
+
+
+def _check_weights(model: nn.Module) -> None:
+    if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
+        raise CorpusError("The weights are no numbers any more.", DIVERGED)
 
 
 def _step(
@@ -286,9 +327,14 @@ def _normalisation(run: Run, world: World) -> tuple[Tensor, Tensor]:
 
 def _precision(params: PretrainParams, world: World) -> AbstractContextManager[Any]:
     """bf16 autocast where the device gains by it: CPUs here do not."""
-    if params.precision == "bf16" and world.device.type == "cuda" and torch.cuda.is_bf16_supported():
+    if params.precision == "bf16" and world.device.type == "cuda" and _has_bf16():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+def _has_bf16() -> bool:
+    """Whether the GPU computes in it: before Ampere it is emulated, and slow."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _loader(run: Run, start: int, world: World, patches: int) -> data.Loader:
@@ -334,15 +380,18 @@ def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
 
 
 def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from: dict[str, Any] | None) -> None:
-    """Weights, encoder folder and card."""
+    """Weights, encoder folder and card.
+
+    Raises CorpusError when the corpus is no longer the one that the gate let through: the card would prove nothing.
+    """
     import timm
 
+    if digest_of(run.corpus) != run.verdict.digest:
+        raise CorpusError(
+            f"{run.corpus} was changed while it was trained on: what these weights have seen is not known.",
+            "Run the gate on it, and train anew; build other corpora into other folders.",
+        )
     pictures, last = run.pictures, progress.history[-1]
-    rows = manifest.read(
-        run.corpus / "manifest.parquet",
-        ["source", "role", "status", "licence", "commercial_use", "redistribution"],
-    ).to_pylist()
-    rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
     checkpoint.export(
         run.out,
         model,
@@ -354,7 +403,7 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from
             "statistics": asdict(run.statistics),
             "corpus": {"digest": run.verdict.digest, "pictures": len(pictures)},
             "gate": {"ok": True, **asdict(run.verdict)},
-            "sources": checkpoint.terms(Counter(pictures.source), rows),
+            "sources": run.sources,
             "init": started_from,
             "training": {
                 "steps": run.steps,

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from model.evaluate import compare
+from model.evaluate import compare, encoders
+from model.evaluate.run import units
 from model.metrics import holm
 from model.params import EvaluateParams, evaluate_params
 from openus.cli import Command
@@ -39,6 +42,7 @@ Cell = Mapping[str, Any]
 Cells = Mapping[tuple[str, str, str], Cell]
 """(benchmark, model, protocol) -> metrics.json."""
 AGAIN: Final = "Run what makes it first: `dvc repro`."
+STALE: Final = "Evaluate again what is old: `dvc repro`, or `python -m model.evaluate`."
 
 
 def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
@@ -50,7 +54,7 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
         params: says which cells there must be.
         out: where to write.
 
-    Raises CorpusError when a cell or the card of the run is missing.
+    Raises CorpusError when a cell or the card of the run is missing, or a cell is not whole or of something else.
     """
     card = _json(run / "encoder" / "card.json")
     found: dict[tuple[str, str, str], Cell] = {
@@ -60,6 +64,8 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
         for model in params.models
     }
     _check(found, card, params, run / "encoder")
+    _check_predictions(found, cells)
+    _check_controls(found, params, run / "encoder")
     curves(run, out / "loss.png")
     panel = _bytes(run / "reconstruction.png")
     with atomic(out / "reconstruction.png") as file:
@@ -73,11 +79,10 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
 
 def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams, encoder: Path) -> None:
     """Raise CorpusError when a cell is of other parameters, of another corpus, or of another run's encoder."""
-    again = "Evaluate again what is old: `dvc repro`, or `python -m model.evaluate`."
     wanted = json.loads(json.dumps(asdict(params)))
     corpora = {cell["corpus"] for cell in cells.values()}
     if len(corpora) > 1:
-        raise CorpusError("The cells were made on different corpora.", again)
+        raise CorpusError("The cells were made on different corpora.", STALE)
     for (benchmark, model, protocol), cell in cells.items():
         name = f"{benchmark}/{model}/{protocol}"
         for key, value in cell["params"].items():
@@ -85,11 +90,39 @@ def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams, encode
             if key == "finetune":  # a cell tells the decay in force, which new weights have none of
                 asked = asked | {"layer_decay": value["layer_decay"]}
             if value != asked:
-                raise CorpusError(f"The cell {name} was made with another {key} than the parameters say.", again)
+                raise CorpusError(f"The cell {name} was made with another {key} than the parameters say.", STALE)
         weights = cell["encoder"]["weights"]
-        folder = params.encoders[model].folder
-        if folder and Path(folder).resolve() == encoder.resolve() and weights != card["weights"]["encoder"]:
-            raise CorpusError(f"The cell {name} is of another encoder than this run's.", again)
+        if _is(params.encoders[model].folder, encoder) and weights != card["weights"]["encoder"]:
+            raise CorpusError(f"The cell {name} is of another encoder than this run's.", STALE)
+
+
+def _check_predictions(found: Cells, cells: Path) -> None:
+    """Raise CorpusError when a cell's predictions are not those of its scores: another run wrote one of the two."""
+    for names, cell in found.items():
+        content = _bytes(cells.joinpath(*names) / "predictions.parquet")
+        if sha256(content).hexdigest() != cell.get("predictions"):
+            raise CorpusError(
+                f"In the cell {'/'.join(names)} metrics.json was not made of the predictions.parquet beside it.", STALE
+            )
+
+
+def _check_controls(cells: Cells, params: EvaluateParams, encoder: Path) -> None:
+    """Raise CorpusError when a control with new weights was not made like this run's encoder."""
+    for control in (model for model in params.models if _is(params.encoders[model].like, encoder)):
+        wanted = encoders.find(control, params.encoders, params.image_size).provenance()
+        for (benchmark, model, protocol), cell in cells.items():
+            differing = [key for key, value in wanted.items() if cell["encoder"].get(key) != value]
+            if model == control and differing:
+                raise CorpusError(
+                    f"The cell {benchmark}/{model}/{protocol} was made like another encoder than this run's: its "
+                    f"{' and '.join(differing)} differ.",
+                    STALE,
+                )
+
+
+def _is(named: str | None, encoder: Path) -> bool:
+    """Whether the folder that a parameter file names is the run's encoder."""
+    return named is not None and Path(named).resolve() == encoder.resolve()
 
 
 def comparisons(cells: Path, params: EvaluateParams) -> list[dict[str, Any]]:
@@ -149,21 +182,19 @@ def _benchmark(benchmark: str, cells: Cells, tests: Sequence[Mapping[str, Any]],
     """One benchmark: its data, the scores, the scores of each class, the paired tests, what to mind."""
     rows = {(PROTOCOLS[p], model): cells[benchmark, model, p] for p in params.protocols for model in params.models}
     data = next(iter(rows.values()))["data"]
-    classes = ", ".join(f"{word} {n['pictures']}" for word, n in data["classes"].items())
-    unknown = data["patients_unknown"]
-    units = f"{data['patients']} patients" if not unknown else (
-        f"{data['groups']} groups (the patient of {unknown} pictures is unknown)"
-    )  # fmt: skip
+    classes = ", ".join(f"{_inline(word)} {n['pictures']}" for word, n in data["classes"].items())
+    over = units(data)
     return [
         f"## {benchmark}",
         "",
-        f"{data['pictures']} pictures of {units} ({classes}); {data['rule']}; {len(params.seeds)} seeds. What no "
-        "official list parts is parted by patient (else by clip and look-alikes), training and validation anew for "
-        "each seed and fold; choices are "
-        "made on validation, each picture is tested once a seed, and predictions of all folds are pooled before "
-        "scoring, which biases AUROC where folds are calibrated unlike. "
-        f"Brackets: 95 % interval over {'groups' if unknown else 'patients'} ({params.bootstrap} resamples). "
-        f"{_caution(data['groups'], unknown)}",
+        f"{data['pictures']} pictures of {_units_told(data)} ({classes}); {data['rule']}; {len(params.seeds)} seeds. "
+        "What no official list parts is parted by patient (else by clip and look-alikes), training and validation anew "
+        "for each seed and fold; choices are made on validation, each picture is tested once a seed, and predictions "
+        "of all folds are pooled before scoring, which biases AUROC where folds are calibrated unlike. "
+        f"Brackets: 95 % interval over {over} ({params.bootstrap} resamples) of the test part, given the trained "
+        "models and so one pre-training run: seeds redraw a pre-trained encoder's validation parts (in fine-tuning "
+        "head and order of pictures too), and of new weights the weights as well. "
+        f"{_caution(data['groups'], data['patients_unknown'])}",
         "",
         *_table(rows, SHOWN),
         "",
@@ -171,27 +202,45 @@ def _benchmark(benchmark: str, cells: Cells, tests: Sequence[Mapping[str, Any]],
         "",
         *_table(rows, {f"f1/{word}": word for word in data["classes"]}),
         "",
-        *_tests(tests, params.models[0]),
+        *_tests(tests, params.models[0], over),
         *_minded(benchmark, {model: cell for (_, model), cell in rows.items()}),
     ]
 
 
+def _units_told(data: Mapping[str, Any]) -> str:
+    """`20 patients`; `17 groups of 20 patients, some linked by look-alikes`."""
+    told = f"{data['groups']} {units(data)}"
+    if unknown := data["patients_unknown"]:
+        return f"{told} (the patient of {unknown} pictures is unknown)"
+    return told if units(data) == "patients" else f"{told} of {data['patients']} patients, some linked by look-alikes"
+
+
 def _table(rows: Mapping[tuple[str, str], Cell], columns: Mapping[str, str]) -> list[str]:
     """Scores by protocol and model; `columns` maps keys of metrics.json to heads."""
-    lines = ["| protocol | model | " + " | ".join(columns.values()) + " |", "|---|---|" + "---|" * len(columns)]
+    lines = [_row(["protocol", "model", *columns.values()]), "|---|---|" + "---|" * len(columns)]
     for names, cell in rows.items():
         shown = [_interval(cell["metrics"].get(key)) for key in columns]
-        lines.append("| " + " | ".join([*names, *shown]) + " |")
+        lines.append(_row([*names, *shown]))
     return lines
 
 
-def _tests(tests: Sequence[Mapping[str, Any]], first: str) -> list[str]:
-    """The paired comparisons."""
+def _row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table; a bar in a word ends no cell."""
+    return "| " + " | ".join(_inline(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _inline(word: str) -> str:
+    """A word of a stranger's table on one line."""
+    return re.sub(r"\s", " ", word)
+
+
+def _tests(tests: Sequence[Mapping[str, Any]], first: str, over: str) -> list[str]:
+    """The paired comparisons; `over` is what is swapped, patients or groups."""
     if not tests:
         return []
     lines = [
         f"**{first}** against the others on the same pictures: difference, its 95 % interval, p of a permutation test "
-        "(all predictions of a patient swapped), and p by Holm over the tests of this table:",
+        f"(all predictions of a {over.removesuffix('s')} swapped), and p by Holm over the tests of this table:",
         "",
         "| protocol | against | score | difference | p | p, Holm |",
         "|---|---|---|---|---:|---:|",
@@ -199,7 +248,7 @@ def _tests(tests: Sequence[Mapping[str, Any]], first: str) -> list[str]:
     for row in tests:
         p = [_p(row.get(name)) for name in ("p", "p_holm")]
         names = [PROTOCOLS[row["protocol"]], row["other"], SHOWN[row["score"]], _interval(row, "+.3f")]
-        lines.append("| " + " | ".join([*names, *p]) + " |")
+        lines.append(_row([*names, *p]))
     return [*lines, ""]
 
 
@@ -215,10 +264,10 @@ def _minded(benchmark: str, cells: Mapping[str, Cell]) -> list[str]:
     return [*proofs, *notes, ""]
 
 
-def _caution(patients: int, unknown: int) -> str:
-    """What so few patients allow to say, or unknown ones."""
+def _caution(groups: int, unknown: int) -> str:
+    """What so few groups (patients, or what belongs together) allow to say, or unknown patients."""
     said = []
-    if patients < 200:
+    if groups < 200:
         said.append("So few give wide intervals; whether models differ, the paired tests below tell.")
     if unknown:
         said.append("Where an unknown patient has several pictures, scores may be too high, intervals too narrow.")
@@ -289,7 +338,7 @@ def curves(run: Path, path: Path) -> None:
 
 
 def scores(cells: Cells, params: EvaluateParams, path: Path) -> None:
-    """AUROC with intervals, a panel a benchmark."""
+    """Macro AUROC with intervals, a panel a benchmark."""
     plt = _pyplot()
     height = 1.2 + 0.28 * len(params.models) * len(params.protocols)
     figure, panels = plt.subplots(
@@ -309,7 +358,9 @@ def scores(cells: Cells, params: EvaluateParams, path: Path) -> None:
         panel.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
         panel.set_yticks(range(place), names, fontsize="small")
         panel.invert_yaxis()
-        panel.set_xlabel(f"AUROC on {benchmark}, 95 % interval over patients")
+        data = cells[benchmark, params.models[0], params.protocols[0]]["data"]
+        over = f"{data['groups']} {units(data)}"
+        panel.set_xlabel(f"{SHOWN['auroc_macro']}, on {benchmark}; 95 % interval over {over}")
     _figure(path, figure)
 
 

@@ -16,6 +16,10 @@ from openus.storage import sha256_file
 def init_file(name: str, out: Path) -> Path:
     """The file of weights to start from: as named, or the autoencoder in the folder of a run; not of this one."""
     path = Path(name) / "mae.safetensors" if Path(name).is_dir() else Path(name)
+    if path.name == checkpoint.STATE:
+        raise UsageError(
+            f"pretrain.init: {path} is the state of a run, no weights.", "Let it end, and name its folder."
+        )
     if not path.exists():
         raise UsageError(f"pretrain.init: there is no {path}.", "Name a file of weights, or the folder of a run.")
     if out.resolve() in path.resolve().parents:
@@ -26,18 +30,20 @@ def init_file(name: str, out: Path) -> Path:
 def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistics: Statistics) -> dict[str, Any] | None:
     """Load `init` into the model; returns what the card says of it, None for new weights.
 
-    Raises UsageError and CorpusError as `weights.read_state` and `weights.load_mae` do, and when nobody says how the
-    weights saw pictures.
+    Raises UsageError and CorpusError as `weights.read_state` and `weights.load_mae` do, when the card of the run that
+    left them tells of other weights, and when nobody says how they saw pictures.
     """
     if params.init is None:
         return None
     path = init_file(params.init, out)
+    sha256 = sha256_file(path)
+    checkpoint.check_card(path, sha256)
     state, origin = weights.read_state(path), checkpoint.origin_of(path)
     mean, std = _seen_by(path, origin, params)
     loaded = weights.load_mae(model, state, mean=statistics.mean, std=statistics.std, source_mean=mean, source_std=std)
     return {
         "name": path.name,
-        "sha256": sha256_file(path),
+        "sha256": sha256,
         "missing": list(loaded.missing),
         "ignored": list(loaded.ignored),
         "notes": list(loaded.notes),

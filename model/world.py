@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -87,16 +88,26 @@ def join(device: str | None = None) -> Iterator[World]:
         dist.destroy_process_group()
 
 
+AGAIN_S = 2.0
+"""Terminal and torchrun may each pass on one Ctrl-C; a person who presses twice takes longer."""
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @contextlib.contextmanager
 def told_to_stop() -> Iterator[Callable[[], bool]]:
-    """A question whether SIGTERM, SIGINT or SIGUSR1 has come (SLURM sends the first, or the last when asked to)."""
-    came: list[int] = []
-    before = {}
-    for number in _STOPS:
-        before[number] = signal.signal(number, lambda signum, frame: came.append(signum))
+    """A question whether SIGTERM, SIGINT or SIGUSR1 has come (SLURM sends the first, or the last when asked to).
+
+    SIGINT once more, `AGAIN_S` later, is KeyboardInterrupt: the step that was to be ended first may hang.
+    """
+    came: list[float] = []
+
+    def note(number: int, _: object) -> None:
+        now = time.monotonic()
+        if number == signal.SIGINT and came and now - came[0] > AGAIN_S:
+            raise KeyboardInterrupt
+        came.append(now)
+
+    before = {number: signal.signal(number, note) for number in _STOPS}
     try:
         yield lambda: bool(came)
     finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openus.shards.sheet import contact_sheet
-from pipelines.settings import load
+from pipelines.settings import load, stage
 
 OUT = Path("results")
 
@@ -46,8 +46,9 @@ def plot(counts: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    settings = load()
-    build = json.loads((settings.out / "build.json").read_text(encoding="utf-8"))
-    (OUT / "counts.md").write_text(markdown(build["sources"]), encoding="utf-8")
-    plot(build["sources"], OUT / "counts.png")
-    contact_sheet(settings.out, OUT / "contact_sheet.png")
+    with stage():
+        settings = load()
+        build = json.loads((settings.out / "build.json").read_text(encoding="utf-8"))
+        (OUT / "counts.md").write_text(markdown(build["sources"]), encoding="utf-8")
+        plot(build["sources"], OUT / "counts.png")
+        contact_sheet(settings.out, OUT / "contact_sheet.png")

@@ -6,12 +6,13 @@ from pathlib import Path
 from model.evaluate import evaluate
 from model.params import evaluate_params
 from openus import terminal
-from pipelines.settings import FILE, load
+from pipelines.settings import FILE, load, stage
 
 OUT = Path("results/evaluate")
 
 if __name__ == "__main__":
-    benchmark, model, protocol = sys.argv[1:]
-    out = OUT / benchmark / model / protocol
-    with terminal.progress() as report:
-        evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), out, report)
+    with stage():
+        benchmark, model, protocol = sys.argv[1:]
+        out = OUT / benchmark / model / protocol
+        with terminal.progress() as report:
+            evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), out, report)

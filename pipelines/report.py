@@ -6,7 +6,8 @@ from model.params import evaluate_params
 from model.report import report
 from pipelines.evaluate import OUT as CELLS
 from pipelines.pretrain import OUT as RUN
-from pipelines.settings import FILE
+from pipelines.settings import FILE, stage
 
 if __name__ == "__main__":
-    report(RUN, CELLS, evaluate_params(FILE), Path("results"))
+    with stage():
+        report(RUN, CELLS, evaluate_params(FILE), Path("results"))

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from pipelines.settings import load, write_json
+from pipelines.settings import load, stage, write_json
 
 if __name__ == "__main__":
-    settings = load()
-    written = None
-    if settings.sample is not None:
-        from openus import sample
+    with stage():
+        settings = load()
+        written = None
+        if settings.sample is not None:
+            from openus import sample
 
-        written = sample.write(settings.root, settings.sample)
-    write_json(Path("results/sample.json"), {"seed": settings.sample, "files": written})
+            written = sample.write(settings.root, settings.sample)
+        write_json(Path("results/sample.json"), {"seed": settings.sample, "files": written})

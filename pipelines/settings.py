@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import yaml
 
 from openus import sources
+from openus.errors import OpenusError
 from openus.params import LocalParams, Params, from_yaml
 from openus.sources import Source, local
 
@@ -58,6 +62,16 @@ def load(path: Path = FILE) -> Settings:
         workers=own["workers"],
         archives={name: Path(folder) for name, folder in (own["archives"] or {}).items()},
     )
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[None]:
+    """A stage's work: an error of ours is one sentence, not a traceback."""
+    try:
+        yield
+    except OpenusError as error:
+        print(f"openus: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def write_json(path: Path, value: Any) -> None:

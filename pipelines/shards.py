@@ -8,26 +8,27 @@ from pathlib import Path
 from openus import manifest
 from openus.build import Decisions, claim, pack, salt_from, summary
 from pipelines.dedup import OUT as DECISIONS
-from pipelines.settings import load, write_json
+from pipelines.settings import load, stage, write_json
 
 if __name__ == "__main__":
-    settings = load()
-    claim(settings.out)
-    counts = json.loads((DECISIONS / "counts.json").read_text(encoding="utf-8"))
-    table = manifest.read(DECISIONS / "decisions.parquet")
-    rejected = manifest.read(DECISIONS / "rejected.parquet")
-    decisions = Decisions(table, rejected, counts)
-    began = time.monotonic()
-    packed = pack(decisions, settings.staging, settings.out, settings.params.seed, settings.params.shards)
-    curated = [json.loads((settings.staging / slug / "curated.json").read_text()) for slug in settings.slugs]
-    stages = {
-        "curate": {"wall_s": round(sum(one["wall_s"] for one in curated), 3)},
-        "pack": {"wall_s": round(time.monotonic() - began, 3), **asdict(packed)},
-    }
-    summary(settings.out, counts, settings.params, salt_from(), stages)
-    total = {name: sum(one[name] for one in counts.values()) for name in ("seen", "kept", "rejected")}
-    dropped: dict[str, int] = {}
-    for one in counts.values():
-        for reason, number in one["dropped"].items():
-            dropped[reason] = dropped.get(reason, 0) + number
-    write_json(Path("results/shards.json"), total | {"dropped": dropped, "shards": packed.shards})
+    with stage():
+        settings = load()
+        claim(settings.out)
+        counts = json.loads((DECISIONS / "counts.json").read_text(encoding="utf-8"))
+        table = manifest.read(DECISIONS / "decisions.parquet")
+        rejected = manifest.read(DECISIONS / "rejected.parquet")
+        decisions = Decisions(table, rejected, counts)
+        began = time.monotonic()
+        packed = pack(decisions, settings.staging, settings.out, settings.params.seed, settings.params.shards)
+        curated = [json.loads((settings.staging / slug / "curated.json").read_text()) for slug in settings.slugs]
+        stages = {
+            "curate": {"wall_s": round(sum(one["wall_s"] for one in curated), 3)},
+            "pack": {"wall_s": round(time.monotonic() - began, 3), **asdict(packed)},
+        }
+        summary(settings.out, counts, settings.params, salt_from(), stages)
+        total = {name: sum(one[name] for one in counts.values()) for name in ("seen", "kept", "rejected")}
+        dropped: dict[str, int] = {}
+        for one in counts.values():
+            for reason, number in one["dropped"].items():
+                dropped[reason] = dropped.get(reason, 0) + number
+        write_json(Path("results/shards.json"), total | {"dropped": dropped, "shards": packed.shards})

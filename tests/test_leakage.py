@@ -247,7 +247,10 @@ def test_a_persons_word_opens_and_shuts_the_gate(leaky: Path, tmp_path: Path) ->
     judged = tmp_path / "adjudicated.csv"
     lines = [f"{leak['pretrain_key']},{leak['held_out_key']},different" for leak in found["leaks"]]
     judged.write_text("\n".join(["a,b,verdict", *lines]) + "\n")
-    assert check("--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)[0] == 0
+    code, overruled = check("--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
+    assert code == 0 and not overruled["leaks"]
+    assert overruled["overruled"] == found["leaks"] and found["overruled"] == [], "what was overruled is told"
+    assert f"{len(lines)} look-alikes were judged different by a person" in " ".join(overruled["notes"])
     judged.write_text("a,b,verdict\nx,y,maybe\n")
     ran = openus("check-leakage", "--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
     assert ran.exit_code == 2 and "line 2" in ran.stderr

@@ -27,7 +27,7 @@ def main(
     corpus: Path, params_file: Path, benchmark: str, model: str, protocol: str, out: Path, as_json: bool, debug: bool
 ) -> None:
     """Score an encoder on labelled pictures that its pre-training never saw."""
-    from model.evaluate.run import evaluate
+    from model.evaluate.run import evaluate, units
 
     params = evaluate_params(params_file)
     with terminal.progress() as report:
@@ -37,9 +37,7 @@ def main(
         return
     for note in result["notes"]:
         click.echo(f"note: {note}", err=True)
-    data = result["data"]
-    alike = data["groups"] == data["patients"] and not data["patients_unknown"]
-    over = f"{data['groups']} {'patients' if alike else 'groups'}"
+    over = f"{result['data']['groups']} {units(result['data'])}"
     for name in ("auroc_macro", "f1_macro", "balanced_accuracy", "accuracy"):
         one = result["metrics"][name]
         value, low, high = ("?" if v is None else f"{v:.3f}" for v in (one["value"], one["low"], one["high"]))

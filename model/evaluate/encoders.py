@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.checkpoint import origin_of
 from model.params import EncoderParams
+from model.weights import IMAGENET_MEAN, IMAGENET_STD
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.storage import sha256_file
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Encoder:
     """Of the file of weights; None for new ones."""
     card: Mapping[str, Any] | None = field(default=None, repr=False)
     """card.json of a folder that `model.pretrain` left."""
+    sources: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What a file of weights says that it was trained on."""
 
     def build(self, seed: int, classes: int = 0, drop_path: float = 0.0) -> nn.Module:
         """The model in fp32 on the CPU; 0 classes: `model(x)` are the pooled features [N, D].
@@ -177,13 +178,26 @@ def _of_architecture(name: str, params: EncoderParams, architecture: str, image_
     channels = params.channels or 3
     if params.weights is not None and not Path(params.weights).is_file():
         raise CorpusError(f"There is no file {params.weights}.", f"It stands in evaluate.encoders.{name}.weights.")
+    origin = origin_of(Path(params.weights)) if params.weights else None
+    seen = origin or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "sources": None}
+    if (
+        params.weights
+        and origin is None
+        and not (params.mean and params.std)
+        and params.weights.endswith(".safetensors")
+    ):
+        raise UsageError(
+            f"{params.weights} does not say how its pictures were normalised.",
+            f"Set evaluate.encoders.{name}.mean and std; timm's models differ in it.",
+        )
     return Encoder(
         name=name,
         architecture=architecture,
         image_size=image_size,
         channels=channels,
-        mean=_of_channels(params.mean or IMAGENET_MEAN, channels, name),
-        std=_of_channels(params.std or IMAGENET_STD, channels, name),
+        mean=_of_channels(params.mean or seen["mean"], channels, name),
+        std=_of_channels(params.std or seen["std"], channels, name),
+        sources=seen["sources"],
         seeded=params.weights is None,
         timm_name=architecture,
         arguments={**_sized(probe, image_size, name), "in_chans": channels},

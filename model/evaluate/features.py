@@ -22,7 +22,7 @@ from model.augment import Fit, fit_square
 from model.evaluate.encoders import Encoder
 from model.pictures import Shards, decode_picture
 from openus.data import Pixels
-from openus.errors import CorpusError
+from openus.errors import CorpusError, OpenusError
 from openus.terminal import Report
 
 BATCH = 64
@@ -91,7 +91,10 @@ def exact() -> AbstractContextManager[None]:
 
 
 def extract(images: Images, rows: Ints, seed: int, report: Report) -> NDArray[np.float32]:
-    """Features [N, D] of the frozen encoder, in eval mode and fp32; new weights are those of `seed`."""
+    """Features [N, D] of the frozen encoder, in eval mode and fp32; new weights are those of `seed`.
+
+    Raises OpenusError when they are no finite numbers.
+    """
     where = device()
     model = images.encoder.build(seed).eval().to(where)
     found = []
@@ -99,7 +102,13 @@ def extract(images: Images, rows: Ints, seed: int, report: Report) -> NDArray[np
         for number, squares in enumerate(images.squares(rows)):
             found.append(forward(model, images.tensor(squares, where)).numpy())
             report("features", min((number + 1) * BATCH, len(rows)), len(rows))
-    return np.concatenate(found)
+    features = np.concatenate(found)
+    if not np.isfinite(features).all():
+        raise OpenusError(
+            f"The features of {images.encoder.name} are no finite numbers.",
+            "Its weights are damaged, or its training diverged: take others.",
+        )
+    return features
 
 
 @torch.inference_mode()

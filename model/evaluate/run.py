@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +26,8 @@ from openus.storage import sha256_file, write_text
 from openus.terminal import Report
 
 DIGITS = 6
+NOT_KNOWN = frozenset(("", "-", "?", "missing", "n/a", "na", "nan", "nil", "none", "null", "undefined", "unknown"))
+"""Label words, case-folded, that tables have where nothing is known."""
 OTHERS = (
     "held against other pictures called {} than these by the gate, or its card does not say which: that these "
     "were not trained on is not proven."
@@ -83,7 +85,7 @@ def evaluate(
     encoder = encoders.find(model, params.encoders, params.image_size)
     pictures = _pictures(corpus, benchmark, params.target)
     absent, notes = _seen(encoder, benchmark, pictures)
-    rows = splits.labelled(pictures, params.target)
+    rows = splits.labelled(pictures, params.target, params.leave_out)
     plan = splits.plan(rows, params.folds)
     images = Images(Shards(pictures.take(rows.at)), encoder, params.fit, params.workers)
     job = Job(rows, images, protocol, params, report, f"{benchmark} {model} {protocol}")  # type: ignore[arg-type]
@@ -97,11 +99,14 @@ def evaluate(
     kept = np.flatnonzero(fold_of != "")
     found = _only(found, fold_of != "")
     summary = metrics.summarise(found, params.bootstrap, seed=0)
+    groups = [rows.groups[i] for i in kept]
+    predictions.write(out / "predictions.parquet", found, groups, fold_of[kept].tolist())
     result = {
         "benchmark": benchmark,
         "model": model,
         "protocol": protocol,
         "corpus": sha256_file(corpus / "manifest.parquet"),
+        "predictions": sha256_file(out / "predictions.parquet"),
         "data": _data(rows, plan, kept, params.target),
         "encoder": {**encoder.provenance(), "proven_absent": absent},
         "metrics": {
@@ -111,10 +116,15 @@ def evaluate(
         "params": _params(params, job.protocol, images),
         "notes": notes + _notes(rows, plan) + _undefined(summary, params.bootstrap),
     }
-    groups = [rows.groups[i] for i in kept]
-    predictions.write(out / "predictions.parquet", found, groups, fold_of[kept].tolist())
     write_text(out / "metrics.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return result
+
+
+def units(data: Mapping[str, Any]) -> str:
+    """What intervals and tests resample, of `data` in metrics.json: patients, or groups where some patients are unknown
+    or linked by look-alikes. There are `data["groups"]` of them."""
+    alike = data["groups"] == data["patients"] and not data["patients_unknown"]
+    return "patients" if alike else "groups"
 
 
 def _test_all(job: Job, plan: splits.Plan) -> tuple[Floats, list[dict[str, Any]]]:
@@ -180,17 +190,17 @@ def _seen(encoder: Encoder, benchmark: str, pictures: Pictures) -> tuple[bool | 
 
     Raises OpenusError when it was trained on the benchmark.
     """
-    card = encoder.card
-    if card is None:
+    card = encoder.card or {}
+    start = card.get("init") or {}
+    if any(benchmark in (told or {}) for told in (encoder.sources, card.get("sources"), start.get("sources"))):
+        raise OpenusError(
+            f"{encoder.name} was pre-trained on {benchmark}, as it says itself; a score on it would prove nothing.",
+            "Pre-train with the benchmark held out.",
+        )
+    if not card:
         if encoder.seeded:
             return None, []
         return None, ["The encoder has no card: whether it was trained on these pictures is not known here."]
-    start = card.get("init") or {}
-    if benchmark in card.get("sources", {}) or benchmark in (start.get("sources") or []):
-        raise OpenusError(
-            f"{encoder.name} was pre-trained on {benchmark}, as its card says; a score on it would prove nothing.",
-            "Pre-train with the benchmark held out.",
-        )
     here = pictures_digest(zip(pictures.key.tolist(), (str(one) for one in pictures.sha256), strict=True))
     gate = card.get("gate", {})
     if start:
@@ -204,6 +214,8 @@ def _seen(encoder: Encoder, benchmark: str, pictures: Pictures) -> tuple[bool | 
         return False, [f"{benchmark} was not held out when the gate was passed: look-alikes may have been trained on."]
     if not _proves(gate["held_out_sources"], benchmark, here):
         return False, [f"The encoder was {OTHERS.format(benchmark)}"]
+    if overruled := gate.get("overruled"):
+        return True, [f"The gate found {overruled} look-alikes that a person judged to be different pictures."]
     return True, []
 
 
@@ -263,6 +275,21 @@ def _notes(rows: splits.Rows, plan: splits.Plan) -> list[str]:
     several = sum(count > 1 for count in mixed.values())
     if several:
         found.append(f"{several} groups have pictures of several classes.")
+    return found + _odd_words(rows.classes)
+
+
+def _odd_words(classes: Sequence[str]) -> list[str]:
+    """Classes that may be one written in two ways, or none at all: that is for a person to know, nothing is merged."""
+    spellings: dict[str, list[str]] = {}
+    for word in classes:
+        spellings.setdefault(" ".join(word.split()).casefold(), []).append(word)
+    found = [
+        f"The classes {', '.join(map(repr, words))} differ in case or spaces alone; each is tested as its own."
+        for words in spellings.values()
+        if len(words) > 1
+    ]
+    for word in (word for plain, words in spellings.items() if plain in NOT_KNOWN for word in words):
+        found.append(f"The class {word!r} reads as if nothing were known; it is tested as a class like any other.")
     return found
 
 
@@ -290,7 +317,7 @@ def _only(found: metrics.Predictions, tested: NDArray[np.bool_]) -> metrics.Pred
 
 def _params(params: EvaluateParams, protocol: Protocol, images: Images) -> dict[str, Any]:
     """The parameters that the scores depend on, as they were in force."""
-    names = ("target", "image_size", "fit", "folds", "validation", "choose_by", "seeds", "bootstrap", protocol)
+    names = (*"target leave_out image_size fit folds validation choose_by seeds bootstrap".split(), protocol)
     found: dict[str, Any] = json.loads(json.dumps({name: asdict(params)[name] for name in names}))
     if protocol == "finetune":
         found["finetune"]["layer_decay"] = finetune.layer_decay(images, params.finetune)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -94,14 +94,22 @@ class Plan:
     """Sets of near-duplicates with pictures on both sides of a fold."""
 
 
-def labelled(pictures: Pictures, target: str) -> Rows:
+def labelled(pictures: Pictures, target: str, leave_out: Collection[str] = ()) -> Rows:
     """The rows of a benchmark that have a label (or view, as `target` says) and, where there are official words, one.
 
-    Raises UsageError when fewer than two classes are left.
+    Pictures whose word is in `leave_out` are not used.
+
+    Raises UsageError when fewer than two classes are left, or `leave_out` names one that no picture has.
     """
     words, splits = _column(pictures, target), _column(pictures, "split")
+    if none := set(leave_out) - set(words):
+        there = ", ".join(sorted({repr(word) for word in words if word}))
+        raise UsageError(
+            f"evaluate.leave_out names {', '.join(map(repr, sorted(none)))}, which no picture has as its {target}.",
+            f"There are {there or 'none'}.",
+        )
     official = any(split for split in splits)
-    has_label = [bool(word) for word in words]
+    has_label = [bool(word) and word not in leave_out for word in words]
     used = [ok and (bool(split) or not official) for ok, split in zip(has_label, splits, strict=True)]
     at = np.flatnonzero(used).astype(np.int64)
     classes = tuple(sorted({word for word, ok in zip(words, used, strict=True) if ok and word}))
@@ -111,8 +119,11 @@ def labelled(pictures: Pictures, target: str) -> Rows:
             f"The benchmark has {told}; nothing can be told apart.",
             "Choose another target (label or view), or add the source's own tables and build again.",
         )
-    unlabelled = len(words) - sum(has_label)
-    left_out = {"without " + target: unlabelled, "without official split": sum(has_label) - len(at)}
+    left_out = {
+        "without " + target: sum(not word for word in words),
+        **{f"of the class {word!r}": words.count(word) for word in leave_out},
+        "without official split": sum(has_label) - len(at),
+    }
     number = {word: c for c, word in enumerate(classes)}
     names = ("key", "patient_id", "study_id", "video_id", "cluster")
     keys, patients, studies, videos, clusters = (_column(pictures, name) for name in names)
@@ -264,7 +275,7 @@ def _check_classes(rows: Rows, fold: Outer) -> None:
         names = ", ".join(rows.classes[c] for c in sorted(unseen))
         raise UsageError(
             f"Fold {fold.name} tests {names}, of which no other group is there to train on.",
-            "Leave the class out, or add patients that show it.",
+            "Name the class in evaluate.leave_out, or add patients that show it.",
         )
 
 

@@ -54,6 +54,8 @@ class Findings:
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     """When two pictures were taken for one."""
+    overruled: list[Leak] = field(default_factory=list)
+    """What a person judged to be different pictures, and therefore is no leak."""
 
     @property
     def ok(self) -> bool:
@@ -70,6 +72,7 @@ class Findings:
             "notes": self.notes,
             "compared": self.compared,
             "params": self.params,
+            "overruled": [asdict(leak) for leak in self.overruled],
         }
 
 
@@ -97,8 +100,7 @@ def check(
     verdicts = adjudicated or {}
     for match in search.matches(pretrain.prints, held_out.prints, params, progress):
         a, b = pretrain.pictures[match.i].key, held_out.pictures[match.j].key
-        if verdicts.get(frozenset((a, b)), True):
-            findings.leaks.append(_pixel_leak(match, a, b))
+        _judged(findings, _pixel_leak(match, a, b), verdicts)
     found = {(leak.pretrain_key, leak.held_out_key) for leak in findings.leaks}
     present = ({p.key for p in pretrain.pictures}, {p.key for p in held_out.pictures})
     for pair, same in sorted(verdicts.items(), key=lambda item: sorted(item[0])):
@@ -111,15 +113,24 @@ def check(
     return findings
 
 
+def _judged(findings: Findings, leak: Leak, verdicts: Mapping[frozenset[str], bool]) -> None:
+    """A look-alike is a leak unless a person has judged the two to be different pictures."""
+    same = verdicts.get(frozenset((leak.pretrain_key, leak.held_out_key or "")), True)
+    (findings.leaks if same else findings.overruled).append(leak)
+
+
 def _finish(findings: Findings, pretrain: Side, held_out: Side) -> None:
-    """Sort the leaks by rule and keys, and add where the raw files lie."""
+    """Sort the leaks by rule and keys, and add where the raw files lie; say what a person overruled."""
+    if findings.overruled:
+        findings.notes.append(f"{len(findings.overruled)} look-alikes were judged different by a person: no leaks")
     order = {"pixel": 0, "near": 1, "patient": 2, "relation": 3}
-    findings.leaks.sort(key=lambda leak: (order[leak.rule], leak.pretrain_key, leak.held_out_key or ""))
     left, right = ({p.key: p.raw_path for p in side.pictures} for side in (pretrain, held_out))
-    findings.leaks = [
-        replace(leak, pretrain_path=left.get(leak.pretrain_key), held_out_path=right.get(leak.held_out_key or ""))
-        for leak in findings.leaks
-    ]
+    for leaks in (findings.leaks, findings.overruled):
+        leaks.sort(key=lambda leak: (order[leak.rule], leak.pretrain_key, leak.held_out_key or ""))
+        leaks[:] = [
+            replace(leak, pretrain_path=left.get(leak.pretrain_key), held_out_path=right.get(leak.held_out_key or ""))
+            for leak in leaks
+        ]
 
 
 def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
@@ -185,9 +196,10 @@ def audit_split(
     verdicts = adjudicated or {}
     for match in search.matches(corpus.prints, None, params, progress):
         a, b = corpus.pictures[match.i].key, corpus.pictures[match.j].key
-        if a in part and b in part and part[a] != part[b] and verdicts.get(frozenset((a, b)), True):
+        if a in part and b in part and part[a] != part[b]:
             leak = _pixel_leak(match, a, b)
-            findings.leaks.append(Leak(leak.rule, a, b, f"{part[a]} | {part[b]}: {leak.detail}"))
+            leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
+            _judged(findings, leak, verdicts)
     first: dict[str, Picture] = {}
     for row in sorted(rows, key=lambda row: corpus.pictures[row].key):
         picture = corpus.pictures[row]

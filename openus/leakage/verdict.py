@@ -24,6 +24,8 @@ class Verdict:
     held_out: int
     held_out_sources: Mapping[str, str]
     """Slug -> digest of the pictures that were compared: more or other pictures of that name are not proven absent."""
+    overruled: int
+    """Look-alikes that a person judged to be different pictures."""
 
 
 def admit(corpus: Path, verdict: Path) -> Verdict:
@@ -51,6 +53,7 @@ def admit(corpus: Path, verdict: Path) -> Verdict:
             pretrain=int(said["pretrain"]),
             held_out=int(said["held_out"]),
             held_out_sources=dict(compared["held_out"]["sources"]),
+            overruled=len(said["overruled"]),
         )
         passed = said["ok"] is True and not rules
     except OSError as error:

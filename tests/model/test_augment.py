@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model import jpeg
@@ -89,6 +89,9 @@ def test_mask_noise_is_distinct_and_hides_every_patch_equally_often(patches: int
 
 @settings(max_examples=200)
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(0, 2**32), st.booleans())
+@example(600, 1, 0, True)
+@example(600, 1, 3, True)
+@example(1, 600, 5, True)
 def test_the_box_lies_in_the_picture(width: int, height: int, seed: int, squash: bool) -> None:
     view = draw_view(width, height, AugmentParams(squash=squash), words(seed))
     assert view.x >= 0 and view.w >= 1 and view.x + view.w <= width
@@ -236,7 +239,8 @@ def encoded(picture: Pixels, *settings: int, suffix: str = ".jpg") -> bytes:
 def top_of(content: bytes, channels: int, rows: int) -> Pixels | None:
     """In a buffer that still holds another picture behind it."""
     buffer = bytearray(content + bytes(jpeg.SLACK) + encoded(gradient(100, 100)))
-    return jpeg.decode_top(buffer, len(content), channels, rows)
+    whole = jpeg.decode(content, channels)
+    return jpeg.decode_top(buffer, len(content), channels, 100 if whole is None else len(whole), rows)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (61, 83), (300, 8), (9, 9), (512, 400)])
@@ -255,7 +259,15 @@ def test_the_first_rows_are_the_same_to_the_bit(
     assert capfd.readouterr().err == "", "the decoder has nothing to complain of"
 
 
-@pytest.mark.parametrize("kind", ["progressive", "restarts", "colour", "png", "garbage behind", "frame in a comment"])
+def turned_by_exif(jpeg: bytes) -> bytes:
+    """With the orientation 6 in its Exif segment: a viewer turns it, we do not."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    "kind", ["progressive", "restarts", "colour", "png", "garbage behind", "frame in a comment", "pgm"]
+)
 def test_other_files_come_whole(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     picture = gradient(100, 120)
     content = {
@@ -264,6 +276,7 @@ def test_other_files_come_whole(kind: str, capfd: pytest.CaptureFixture[str]) ->
         "colour": lambda: encoded(np.repeat(picture[..., None], 3, axis=2)),
         "png": lambda: encoded(picture, suffix=".png"),
         "garbage behind": lambda: encoded(picture) + b"\0\0",
+        "pgm": lambda: b"P5 120 100 255\n" + b"\xff\xc0\0\x0b\x08\0\x64".ljust(11998, b"\x80") + b"\xff\xd9",
         "frame in a comment": lambda: (
             b"\xff\xd8\xff\xfe\0\x0d\xff\xc0\0\x0b\x08\0\x64\0\x78\x01\x01"
             + encoded(picture, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)[2:]
@@ -272,6 +285,15 @@ def test_other_files_come_whole(kind: str, capfd: pytest.CaptureFixture[str]) ->
     top = top_of(content, 1, 20)
     assert top is not None and np.array_equal(top, jpeg.decode(content, 1))
     assert capfd.readouterr().err == ""
+
+
+def test_an_orientation_is_not_followed() -> None:
+    """The manifest's width and height are those of the pixels as they are stored."""
+    content = encoded(gradient(100, 120))
+    for rows in (20, 100):
+        turned = top_of(turned_by_exif(content), 1, rows)
+        assert turned is not None and np.array_equal(turned, top_of(content, 1, rows))
+    assert cv2.imdecode(np.frombuffer(turned_by_exif(content), np.uint8), cv2.IMREAD_GRAYSCALE).shape == (120, 100)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xc0\xff\xd9", b"no picture", bytes(5000)])

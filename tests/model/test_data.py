@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,22 @@ def test_another_picture_at_the_address_is_noticed(copy: Path) -> None:
         Shards(pictures).picture(0, 1)
 
 
+@pytest.mark.parametrize("taller", [20, -20])
+def test_another_gray_jpeg_at_the_address_is_noticed(copy: Path, taller: int) -> None:
+    """Whatever part of it is looked at."""
+    pictures = read_pictures(copy, role="pretrain")
+    row = int(np.argmax(pictures.size))
+    width, height = int(pictures.width[row]), int(pictures.height[row])
+    content = bytes(cv2.imencode(".jpg", np.zeros((height + taller, width), np.uint8))[1])
+    with (copy / pictures.shard[row]).open("r+b") as file:
+        file.seek(int(pictures.offset[row]))
+        file.write(content)
+    told = replace(pictures, size=np.where(np.arange(len(pictures)) == row, len(content), pictures.size))
+    for top in (None, 9, height - 30, height - 8):
+        with pytest.raises(CorpusError, match=f"{pictures.key[row]}.*{width} × {height + taller}"):
+            next(Shards(told).pictures([row], 1, [top]))
+
+
 def test_decode_picture_makes_gray_and_rgb() -> None:
     red = np.zeros((4, 5, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes BGR
@@ -314,12 +331,15 @@ def taken(steps: Steps) -> list[list[tuple[int, int, int]]]:
     return list(steps)
 
 
-def test_steps_walk_through_the_epochs(pictures: Pictures) -> None:
-    size = 12  # no multiple of the batch
-    indices = [index for micro in taken(make_steps(pictures, size=size, total=6)) for index in micro]
+@pytest.mark.parametrize("size", [12, 13, 3])
+def test_steps_walk_through_the_epochs(pictures: Pictures, size: int) -> None:
+    """Also where epochs end within a micro-batch, once or more often."""
+    micros = taken(make_steps(pictures, size=size, total=6))
+    assert {len(micro) for micro in micros} == {4}
+    indices = [index for micro in micros for index in micro]
     assert [(epoch, position) for _, epoch, position in indices] == [divmod(n, size) for n in range(6 * BATCH)]
     groups = pictures.groups("source")
-    for epoch in range(4):
+    for epoch in range(6 * BATCH // size):
         rows = [row for row, at, _ in indices if at == epoch]
         assert rows == epoch_order(groups, 0.5, size, 0, epoch).tolist()
 

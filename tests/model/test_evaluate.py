@@ -28,6 +28,7 @@ from model.evaluate.__main__ import main
 from model.evaluate.choose import Part, balanced
 from model.evaluate.features import Images, extract
 from model.evaluate.predictions import read
+from model.evaluate.run import _seen, units
 from model.mae import MaskedAutoencoder
 from model.params import (
     EncoderParams,
@@ -129,13 +130,41 @@ def _autoencoder() -> dict[str, torch.Tensor]:
     return MaskedAutoencoder(small).state_dict()
 
 
+SEEN: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def test_a_file_that_does_not_say_how_it_saw_pictures_is_refused(tmp_path: Path) -> None:
+    """A wrong guess would handicap the baseline; for a .pth it is ImageNet's, as facebook's and torchvision's were."""
+    save_file(_autoencoder(), tmp_path / "timm.safetensors")
+    torch.save(_autoencoder(), tmp_path / "theirs.pth")
+    told = EncoderParams(architecture="test_vit", weights=str(tmp_path / "timm.safetensors"))
+    with pytest.raises(UsageError, match="does not say how its pictures were normalised"):
+        encoders.find("it", {"it": told}, 64)
+    told = EncoderParams(architecture="test_vit", weights=str(tmp_path / "theirs.pth"))
+    assert encoders.find("it", {"it": told}, 64).mean == (0.485, 0.456, 0.406)
+
+
+def test_a_file_of_ours_says_what_it_saw_and_how(tmp_path: Path) -> None:
+    said = {"mean": [0.1, 0.1, 0.1], "std": [0.2, 0.2, 0.2], "sources": {"busi": {}}, "held_out_sources": {}}
+    save_file(_autoencoder(), tmp_path / "mae.safetensors", {"openus": json.dumps(said)})
+    told = EncoderParams(architecture="test_vit", weights=str(tmp_path / "mae.safetensors"))
+    found = encoders.find("it", {"it": told}, 64)
+    assert found.mean == (0.1, 0.1, 0.1) and found.std == (0.2, 0.2, 0.2)
+    pictures: Any = None  # not looked at
+    with pytest.raises(OpenusError, match="was pre-trained on busi"):
+        _seen(found, "busi", pictures)
+    absent, notes = _seen(found, "bus-bra", pictures)
+    assert absent is None and "not known here" in notes[0]
+
+
 def test_an_autoencoders_file_loads_without_its_decoder(tmp_path: Path) -> None:
     """As USF-MAE's does under vit_base_patch16_224."""
     state = _autoencoder()
     path = tmp_path / "mae.safetensors"
     save_file(state, path)
-    found = encoders.find("it", {"it": EncoderParams(architecture="test_vit", weights=str(path))}, 64)
-    assert found.mean == (0.485, 0.456, 0.406) and found.channels == 3
+    told = EncoderParams(architecture="test_vit", weights=str(path), **SEEN)
+    found = encoders.find("it", {"it": told}, 64)
+    assert found.mean == (0.5, 0.5, 0.5) and found.channels == 3
     loaded = found.build(0).state_dict()
     assert set(loaded) == set(encoder_state(state)) < set(state)
     assert all(torch.equal(loaded[key], value) for key, value in encoder_state(state).items())
@@ -147,7 +176,7 @@ def test_weights_with_a_head_of_their_own_load_whole(tmp_path: Path, architectur
     source = timm.create_model(architecture, pretrained=False, num_classes=7)
     path = tmp_path / "weights.safetensors"
     save_file(source.state_dict(), path)
-    found = encoders.find("it", {"it": EncoderParams(architecture=architecture, weights=str(path))}, 160)
+    found = encoders.find("it", {"it": EncoderParams(architecture=architecture, weights=str(path), **SEEN)}, 160)
     state = found.build(0).state_dict()
     shared = [key for key in source.state_dict() if key in state]
     assert len(shared) == len(state) and all(torch.equal(state[key], source.state_dict()[key]) for key in shared)
@@ -164,7 +193,7 @@ def test_the_head_of_torchvisions_vgg_is_known() -> None:
 @pytest.mark.parametrize("fault", ["missing", "shape", "foreign", "channels"])
 def test_weights_that_do_not_fit_are_refused_and_never_half_loaded(tmp_path: Path, fault: str) -> None:
     state = timm.create_model("test_resnet", pretrained=False, num_classes=0).state_dict()
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = dict(SEEN)
     if fault == "missing":
         del state["layer2.0.conv1.weight"]
     elif fault == "shape":
@@ -371,6 +400,7 @@ def test_official_folds_are_tested_once_a_seed_and_written_alike_again(
         assert (row["group"], row["label"], row["fold"]) == (of["patient_id"], of["label"], of["split"])
         assert row["p/benign"] + row["p/malignant"] == pytest.approx(1)
     assert json.loads((tmp_path / "one" / "metrics.json").read_text()) == result
+    assert result["predictions"] == sha256((tmp_path / "one" / "predictions.parquet").read_bytes()).hexdigest()
     assert result["data"]["pictures"] == 30 and result["data"]["patients"] == 20
     assert len(result["choices"]) == 10 and result["encoder"]["weights"] == "new"
     first = [row for row in rows if row["seed"] == 0]
@@ -594,6 +624,48 @@ def test_what_is_tested_is_counted_and_what_is_not_known_is_noted(
     fewer = 400 - found["metrics"]["auroc_macro"]["resamples"]
     assert fewer > 0 and f"not drawn in up to {fewer} of 400 resamples" in notes and "auroc_macro" in notes
     assert found["params"]["target"] == "label" and found["params"]["folds"] == 2
+    assert units(data) == units({"groups": 19, "patients": 20, "patients_unknown": 0}) == "groups"
+    assert units({"groups": 20, "patients": 20, "patients_unknown": 0}) == "patients"
+
+
+def test_a_class_that_cannot_be_parted_is_left_out_by_name(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    patients: list[str] = []
+
+    def change(row: dict[str, Any]) -> None:
+        patients.append(row["patient_id"])
+        row.update(split=None, cluster=None, label="rare" if row["patient_id"] == patients[0] else row["label"])
+
+    here = changed("rare", change)
+    chosen = replace(params(folder=str(folder)), folds=2, seeds=(0,))
+    with pytest.raises(UsageError, match="tests rare") as caught:
+        evaluate(here, "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    assert "evaluate.leave_out" in str(caught.value.hint)
+    found = evaluate(here, "bus-bra", "it", "knn", replace(chosen, leave_out=("rare",)), tmp_path / "out")
+    count = patients.count(patients[0])
+    assert list(found["data"]["classes"]) == ["benign", "malignant"] and found["data"]["pictures"] == 30 - count
+    assert f"{count} pictures of the class 'rare' are left out." in found["notes"]
+    assert found["params"]["leave_out"] == ["rare"]
+    with pytest.raises(UsageError, match="leave_out names 'rar', which no picture has"):
+        evaluate(here, "bus-bra", "it", "knn", replace(chosen, leave_out=("rar",)), tmp_path / "out")
+
+
+def test_label_words_that_may_be_one_or_none_are_noted_and_never_merged(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    def change(row: dict[str, Any]) -> None:
+        row.update(label=("benign", " Benign", "malignant", "NaN")[len(seen) % 4], split=None, patient_id=None)
+        row.update(cluster=None, study_id=None, video_id=None)
+        seen.append(row["label"])
+
+    chosen = replace(params(folder=str(folder)), folds=2, seeds=(0,))
+    found = evaluate(changed("odd", change), "bus-bra", "it", "knn", chosen, tmp_path / "out")
+    notes = [note for note in found["notes"] if note.startswith("The class")]
+    assert len(found["data"]["classes"]) == 4 and len(notes) == 2
+    assert "' Benign', 'benign' differ in case or spaces" in notes[0] and "'NaN' reads as if nothing" in notes[1]
 
 
 @pytest.mark.parametrize("given", [{"architecture": "test_vit"}, {"folder": True}, {"like": True}])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import torch
 import yaml
 from conftest import REPOSITORY, openus
 
+from model import pretrain as module
 from model import weights
 from model.checkpoint import licence_of, proven, seen
 from model.mae import MaskedAutoencoder
@@ -28,7 +31,7 @@ from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
 from model.pretrain import Stopped, pretrain
 from model.reconstruct import panel
-from model.world import join
+from model.world import join, told_to_stop
 from openus.errors import CorpusError, UsageError
 from openus.leakage import admit
 
@@ -210,7 +213,21 @@ def test_a_damaged_state_is_told_of(train: Train, tmp_path: Path) -> None:
         train("run", stop_after=2)
     state = tmp_path / "run/state.pt"
     state.write_bytes(state.read_bytes()[:-500])
-    with pytest.raises(CorpusError, match=r"state\.pt cannot be read"):
+    with pytest.raises(CorpusError, match=r"state\.pt is damaged"):
+        train("run")
+
+
+def test_one_flipped_bit_of_a_state_is_noticed(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train("run", stop_after=2)
+    state = tmp_path / "run/state.pt"
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1  # among the numbers of a tensor, which torch does not check
+    state.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"state\.pt is damaged"):
+        train("run")
+    torch.save([1, 2], state)
+    with pytest.raises(CorpusError, match=r"state\.pt is damaged"):
         train("run")
 
 
@@ -338,6 +355,64 @@ def test_a_loss_that_is_no_number_stops(train: Train) -> None:
         train("run", optimiser=OptimiserParams(base_lr=1e30, warmup_epochs=0))
 
 
+def test_weights_that_are_no_numbers_are_never_kept(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a step is that before its update."""
+    step = module._step
+
+    def diverging(run: Any, trained: torch.nn.Module, *rest: Any) -> Any:
+        done = step(run, trained, *rest)
+        next(trained.parameters()).data.fill_(torch.inf)
+        return done
+
+    monkeypatch.setattr(module, "_step", diverging)
+    with pytest.raises(CorpusError, match="weights are no numbers"):
+        train("run")
+    assert not (tmp_path / "run/state.pt").exists() and not (tmp_path / "run/encoder").exists()
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "said"),
+    [
+        (OptimiserParams(warmup_epochs=1.0), "all of it would be warm-up"),
+        (OptimiserParams(warmup_epochs=0, base_lr=1e-3, min_lr=1e-4), "above the peak of 3.125e-05"),
+    ],
+)
+def test_a_rate_that_only_rises_is_refused(train: Train, optimiser: OptimiserParams, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        train("run", optimiser=optimiser)
+
+
+def test_a_corpus_that_is_changed_under_a_run_leaves_no_card(
+    corpus: Path, gate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(corpus, tmp_path / "other")
+    shard = next((tmp_path / "other/shards").glob("pretrain-*.tar"))
+
+    def change(*_: object) -> None:
+        content = bytearray(shard.read_bytes())
+        content[3000] ^= 1
+        shard.write_bytes(content)
+
+    monkeypatch.setattr("model.pretrain._draw", change)  # in the last step
+    with join("cpu") as world, pytest.raises(CorpusError, match="changed while it was trained on"):
+        pretrain(tmp_path / "other", gate, replace(TOY, reconstruct_epochs=9.0), tmp_path / "run", world)
+    assert not (tmp_path / "run/encoder").exists()
+
+
+def test_an_interrupt_once_more_ends_a_step_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.world.AGAIN_S", 0.05)
+    with told_to_stop() as told:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # torchrun's, of the same Ctrl-C
+        assert told()
+        time.sleep(0.06)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 # --- what it leaves
 
 
@@ -415,6 +490,27 @@ def test_a_run_does_not_start_from_itself(train: Train) -> None:
     run = train("run")
     with pytest.raises(UsageError, match="what this run itself writes"):
         train("run", init=str(run), replaced=True)
+
+
+def test_weights_other_than_their_card_tells_of_are_refused(train: Train) -> None:
+    first = train("first")
+    file = first / "mae.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"is not the file that .*card\.json tells of"):
+        train("second", init=str(first))
+    with pytest.raises(UsageError, match="the state of a run"):
+        train("second", init=str(first / "state.pt"))
+
+
+def test_what_a_person_overruled_stands_in_the_card(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    assert admit(corpus, gate).overruled == 0
+    verdict = verdict_of(gate, tmp_path, overruled=[{"rule": "near"}] * 3)
+    with join("cpu") as world:
+        folder = pretrain(corpus, verdict, TOY, tmp_path / "run", world)
+    assert json.loads((folder / "card.json").read_text())["gate"]["overruled"] == 3
+    assert "3 look-alikes were judged different by a person" in (folder / "README.md").read_text()
 
 
 def test_terms_of_the_weights_it_started_from_count() -> None:

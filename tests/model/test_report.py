@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from model import metrics, report
-from model.evaluate import predictions
+from model.evaluate import encoders, predictions
 from model.params import EncoderParams, EvaluateParams
 from openus.errors import CorpusError
 
@@ -42,6 +44,7 @@ def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: st
     predictions.write(folder / "predictions.parquet", found, [f"p{n // 2:02}" for n in range(40)], ["fold-1"] * 40)
     value: dict[str, Any] = {
         "corpus": "c" * 64,
+        "predictions": sha256((folder / "predictions.parquet").read_bytes()).hexdigest(),
         "params": {"seeds": [0, 1], "bootstrap": 200},
         "data": {
             "pictures": 40,
@@ -148,6 +151,44 @@ def test_an_encoder_of_another_run_may_be_compared(made: Path) -> None:
     assert report.report(made / "run", made / "cells", params, made / "out").exists()
 
 
+def change(made: Path, model: str, edit: Callable[[dict[str, Any]], None]) -> None:
+    file = made / f"cells/bus-bra/{model}/knn/metrics.json"
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_predictions_of_another_run_beside_the_scores_are_refused(made: Path, told: bool) -> None:
+    """As a kill between the two writes leaves them; a cell of before that tells no digest says no more."""
+    if told:
+        whole = made / "cells/bus-bra/good/knn/predictions.parquet"
+        (made / "cells/bus-bra/bad/knn/predictions.parquet").write_bytes(whole.read_bytes())
+    else:
+        change(made, "bad", lambda content: content.pop("predictions"))
+    with pytest.raises(CorpusError, match=r"the cell bus-bra/bad/knn .* not made of the predictions") as caught:
+        report.report(made / "run", made / "cells", PARAMS, made / "out")
+    assert "Evaluate again" in str(caught.value.hint) and not (made / "out").exists()
+
+
+def test_a_control_like_another_encoder_than_this_runs_is_refused(made: Path) -> None:
+    config = {
+        "architecture": "test_vit", "num_classes": 0, "model_args": {"img_size": 32, "in_chans": 1},
+        "pretrained_cfg": {"input_size": [1, 32, 32], "mean": [0.2], "std": [0.15], "num_classes": 0},
+    }  # fmt: skip
+    (made / "run/encoder/config.json").write_text(json.dumps(config))
+    like = EncoderParams(like="run/encoder")
+    params = replace(PARAMS, image_size=32, encoders={**PARAMS.encoders, "bad": like})
+    recorded = encoders.find("bad", params.encoders, 32).provenance()
+    change(made, "bad", lambda content: content["encoder"].update(recorded))
+    assert report.report(made / "run", made / "cells", params, made / "out").exists()
+    for key, value in (("architecture", "vit_x"), ("parameters", 7), ("channels", 3), ("mean", [0.3]), ("std", [0.1])):
+        other = recorded | {key: value}
+        change(made, "bad", lambda content: content["encoder"].update(other))  # noqa: B023 - called at once
+        with pytest.raises(CorpusError, match=f"bus-bra/bad/knn was made like another encoder .* its {key} differ"):
+            report.report(made / "run", made / "cells", params, made / "out")
+
+
 def test_a_missing_panel_is_named(made: Path) -> None:
     (made / "run/reconstruction.png").unlink()
     with pytest.raises(CorpusError, match=r"run/reconstruction\.png is not there"):
@@ -178,6 +219,41 @@ def test_unknown_patients_are_not_called_patients(made: Path) -> None:
     page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
     assert "40 pictures of 20 groups (the patient of 40 pictures is unknown)" in page
     assert "interval over groups" in page and "scores may be too high" in page
+
+
+def test_linked_patients_are_resampled_as_groups_and_all_say_so(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes: list[str] = []
+    saved = report._figure
+
+    def watched(path: Path, figure: Any) -> None:
+        axes.append(figure.axes[0].get_xlabel())
+        saved(path, figure)
+
+    monkeypatch.setattr(report, "_figure", watched)
+    data: dict[str, Any] = {"groups": 17, "patients": 20, "patients_unknown": 0}
+    for model in ("good", "bad"):
+        change(made, model, lambda content: content["data"].update(data))
+    page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
+    assert "40 pictures of 17 groups of 20 patients, some linked by look-alikes (benign 20" in page
+    assert "interval over groups" in page and "all predictions of a group swapped" in page
+    assert axes == ["step", "AUROC, macro, on bus-bra; 95 % interval over 17 groups"]
+
+
+def test_the_page_says_that_seeds_are_no_pre_trainings(made: Path) -> None:
+    page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
+    assert "interval over patients (200 resamples) of the test part, given the trained models" in page
+    assert "one pre-training run: seeds redraw" in page and "all predictions of a patient swapped" in page
+
+
+def test_a_word_with_a_bar_or_a_line_end_breaks_no_table(made: Path) -> None:
+    def odd(content: dict[str, Any]) -> None:
+        content["data"]["classes"] = {"be|nign": {"pictures": 20}, "mali\ngnant": {"pictures": 20}}
+
+    for model in ("good", "bad"):
+        change(made, model, odd)
+    page = report.report(made / "run", made / "cells", PARAMS, made / "out").read_text()
+    assert "| protocol | model | be\\|nign | mali gnant |\n|---|---|---|---|\n" in page
+    assert "(be|nign 20, mali gnant 20)" in page
 
 
 def test_a_small_p_is_not_zero() -> None:
