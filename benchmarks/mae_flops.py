@@ -1,4 +1,4 @@
-"""What pre-training needs, by architecture: arithmetic of a step, memory, and hours on GPUs of a given peak.
+"""What pre-training and evaluation need, by architecture: arithmetic, memory, and hours on GPUs of a given peak.
 
     python benchmarks/mae_flops.py [--image-size 224] [--pictures 370000] [--epochs 100]
 
@@ -33,6 +33,20 @@ def flops(params: ModelParams) -> tuple[float, int]:
         with FlopCounterMode(display=False) as counter:
             model(images, noise)[0].backward()
     return counter.get_total_flops(), sum(value.numel() for value in model.parameters())
+
+
+def encoder_flops(params: ModelParams) -> tuple[float, float]:
+    """Operations of the encoder for a whole picture: (features, a step of fine-tuning)."""
+    import timm
+
+    name, shape = ARCHITECTURES[params.architecture].timm, (1, params.channels, params.image_size, params.image_size)
+    with torch.device("meta"):
+        model = timm.create_model(name, in_chans=params.channels, img_size=params.image_size, num_classes=2)
+        with FlopCounterMode(display=False) as counter:
+            loss = model(torch.empty(shape)).sum()
+            features = counter.get_total_flops()
+            loss.backward()
+    return features, counter.get_total_flops()
 
 
 def kept_bytes(params: ModelParams) -> int:
@@ -70,14 +84,15 @@ def main() -> None:
     args = parser.parse_args()
     head = [f"hours, {name}" for name in PEAKS]
     print("| encoder | parameters | GFLOP a picture | weights and optimiser | a picture of a micro-batch | "
-          + " | ".join(head) + " |")  # fmt: skip
-    print("|---|---:|---:|---:|---:|" + "---:|" * len(head))
+          + " | ".join(head) + " | GFLOP, features | GFLOP, fine-tuning |")  # fmt: skip
+    print("|---|---:|---:|---:|---:|" + "---:|" * (len(head) + 2))
     for name in args.names:
         params = ModelParams(name, image_size=args.image_size, channels=args.channels)
         count, size = flops(params)
         hours = [count * args.pictures * args.epochs / (SHARE * peak) / 3600 for peak in PEAKS.values()]
         cells = [name, f"{size / 1e6:.0f} M", f"{count / 1e9:.1f}", f"{size * STATE_BYTES / 2**30:.1f} GiB",
-                 f"{kept_bytes(params) / 2**20:.0f} MiB", *(f"{hour:.1f}" for hour in hours)]  # fmt: skip
+                 f"{kept_bytes(params) / 2**20:.0f} MiB", *(f"{hour:.1f}" for hour in hours),
+                 *(f"{count / 1e9:.1f}" for count in encoder_flops(params))]  # fmt: skip
         print("| " + " | ".join(cells) + " |")
 
 
