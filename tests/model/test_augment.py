@@ -89,9 +89,8 @@ def test_mask_noise_is_distinct_and_hides_every_patch_equally_often(patches: int
 
 @settings(max_examples=200)
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(0, 2**32), st.booleans())
-@example(600, 1, 0, True)
-@example(600, 1, 3, True)
-@example(1, 600, 5, True)
+@example(600, 1, 278, True)
+@example(600, 1, 319, True)
 def test_the_box_lies_in_the_picture(width: int, height: int, seed: int, squash: bool) -> None:
     view = draw_view(width, height, AugmentParams(squash=squash), words(seed))
     assert view.x >= 0 and view.w >= 1 and view.x + view.w <= width
