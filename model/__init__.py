@@ -4,6 +4,7 @@
     mae          the masked autoencoder (He et al. 2022), on timm's blocks
     weights      state dicts of others into ours and ours into timm's; no pickle is run
     data         pictures by the manifest's addresses, in an order that depends on the seed alone
+    run          what a run trains on and how, decided and refused before its first step
     pretrain     the training loop: `python -m model.pretrain`, or `torchrun -m model.pretrain`
     checkpoint   what a run leaves behind: its state to resume, its encoder to use, a card that says what went in
     metrics      scores with patient-level intervals, paired tests

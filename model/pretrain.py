@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,22 +24,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import openus
-from model import checkpoint, data, reconstruct, weights
+from model import checkpoint, data, reconstruct
 from model.augment import fit_square
 from model.log import Line, Log, writing
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
-from model.order import Steps, quotas
+from model.order import Steps
 from model.params import PretrainParams, pretrain_params
-from model.start import init_file, start
+from model.run import Run, prepare
+from model.start import start
 from model.world import World, ignore_stops, join, told_to_stop
-from openus import manifest
 from openus.cli import Command
 from openus.errors import CorpusError, OpenusError, UsageError
-from openus.leakage import Verdict, admit
-from openus.params import digest
-from openus.shards.read import digest as digest_of
-from openus.storage import atomic, sha256_file, sweep
+from openus.shards.read import digest
+from openus.storage import atomic, sweep
 
 LOGS_AN_EPOCH = 4
 DIVERGED = "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out."
@@ -50,25 +47,6 @@ class Stopped(OpenusError):
     """A run that was asked to stop and has saved its state."""
 
     exit_code = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What does not change from the first step to the last."""
-
-    corpus: Path
-    out: Path
-    params: PretrainParams
-    verdict: Verdict
-    pictures: data.Pictures
-    statistics: data.Statistics
-    steps: int
-    epoch_steps: float
-    """Steps an epoch; need not be whole."""
-    id: str
-    """Digest of all that the numbers depend on."""
-    sources: Mapping[str, Any]
-    """What goes in, with its terms: as the card says it."""
 
 
 @dataclass(slots=True)
@@ -130,66 +108,6 @@ def pretrain(
     if world.leads:
         _finish(run, model, progress, started_from)
     return out / "encoder"
-
-
-def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: World) -> Run:
-    """Everything that is decided before the first step; refuses what must not be trained on. Errors as `pretrain`."""
-    _check_rates(params)
-    verdict = world.first(lambda: admit(corpus, gate))
-    pictures = data.read_pictures(corpus, role="pretrain")
-    shown = quotas(pictures.groups(params.balance.by), params.balance.power, params.epoch_pictures or len(pictures))
-    if never := [name for name, count in shown.items() if not count]:
-        raise UsageError(
-            f"In epochs of {params.epoch_pictures} pictures {', '.join(never)} would never be shown.",
-            "Raise pretrain.epoch_pictures, or lower pretrain.balance.power.",
-        )
-    statistics = world.first(lambda: _statistics(pictures, params))
-    epoch_steps = (params.epoch_pictures or len(pictures)) / params.batch
-    init = None
-    if params.init is not None:
-        init = world.first(lambda: sha256_file(init_file(params.init or "", out)))
-    run_id = digest("pretrain 2", verdict.digest, numbers(params), init or "")
-    steps = max(1, round(params.epochs * epoch_steps))
-    sources = world.first(lambda: _terms(corpus, pictures))
-    return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id, sources)
-
-
-def _check_rates(params: PretrainParams) -> None:
-    """A schedule that is none: the rate would rise to the end."""
-    optimiser = params.optimiser
-    if optimiser.warmup_epochs >= params.epochs:
-        raise UsageError(
-            f"pretrain.optimiser.warmup_epochs is {optimiser.warmup_epochs:g} and pretrain.epochs {params.epochs:g}: "
-            "all of it would be warm-up.",
-            "Set warmup_epochs, e.g. to a tenth of the epochs.",
-        )
-    peak = optimiser.base_lr * params.batch / 256
-    if optimiser.min_lr > peak:
-        raise UsageError(
-            f"pretrain.optimiser.min_lr is {optimiser.min_lr:g}, above the peak of {peak:g} (base_lr × batch / 256).",
-            "Lower it, or set 0.",
-        )
-
-
-def _terms(corpus: Path, pictures: data.Pictures) -> dict[str, Any]:
-    columns = ["source", "role", "status", "licence", "commercial_use", "redistribution"]
-    rows = manifest.read(corpus / "manifest.parquet", columns).to_pylist()
-    rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
-    return checkpoint.terms(Counter(pictures.source), rows)
-
-
-def _statistics(pictures: data.Pictures, params: PretrainParams) -> data.Statistics:
-    if params.normalisation == "corpus":
-        return data.statistics(pictures, params.model.channels, seed=params.seed)
-    if params.model.channels != 3:
-        raise UsageError("pretrain.normalisation imagenet is of three channels.", "Set model.channels to 3.")
-    return data.Statistics(weights.IMAGENET_MEAN, weights.IMAGENET_STD, 0)
-
-
-def numbers(params: PretrainParams) -> dict[str, Any]:
-    """The parameters that the weights depend on; the others may change from one start to the next."""
-    free = {"workers", "checkpoint_minutes", "reconstructions", "reconstruct_epochs", "init", "compile"}
-    return {name: value for name, value in asdict(params).items() if name not in free}
 
 
 def _open(out: Path) -> None:
@@ -386,7 +304,7 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from
     """
     import timm
 
-    if digest_of(run.corpus) != run.verdict.digest:
+    if digest(run.corpus) != run.verdict.digest:
         raise CorpusError(
             f"{run.corpus} was changed while it was trained on: what these weights have seen is not known.",
             "Run the gate on it, and train anew; build other corpora into other folders.",
