@@ -104,7 +104,8 @@ def mask_noise(words: NDArray[np.uint64], patches: int) -> NDArray[np.float32]:
 class View(NamedTuple):
     """What a sample shows of its picture: a turn about the centre, then a box, then flips."""
 
-    degrees: float
+    degrees: float | None
+    """None: pictures are not turned, nor made square for it."""
     x: int
     y: int
     w: int
@@ -115,7 +116,7 @@ class View(NamedTuple):
     @property
     def rows(self) -> int | None:
         """Rows of the picture that are looked at; None: all, as it is turned."""
-        return None if self.degrees else self.y + self.h
+        return self.y + self.h if self.degrees is None else None
 
 
 def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: NDArray[np.float64]) -> list[View]:
@@ -134,11 +135,13 @@ def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: N
     for at in np.flatnonzero(w == 0):
         w[at], h[at] = _centre(int(across[at]), int(down[at]), params)
         x[at], y[at] = (across[at] - w[at]) // 2, (down[at] - h[at]) // 2
-    if params.squash and (low, high) == (0.0, 0.0):
+    turned = (low, high) != (0.0, 0.0)
+    if params.squash and not turned:
         x, w = _carried(x, w, width, side)
         y, h = _carried(y, h, height, side)
-    columns = (low + turn * (high - low), x, y, w, h, flip_x < params.flip_horizontal, flip_y < params.flip_vertical)
-    return list(map(View, *(column.tolist() for column in columns)))
+    degrees = (low + turn * (high - low)).tolist() if turned else [None] * len(turn)
+    columns = (x, y, w, h, flip_x < params.flip_horizontal, flip_y < params.flip_vertical)
+    return list(map(View, degrees, *(column.tolist() for column in columns)))
 
 
 def _boxes(
@@ -180,7 +183,7 @@ def show(picture: Pixels, view: View, params: AugmentParams, out: Pixels) -> Non
     The picture may lack the rows below `view.rows`.
     """
     degrees, x, y, w, h, *flips = view
-    if params.rotate_degrees != (0.0, 0.0):
+    if degrees is not None:
         picture = _turned(picture, degrees, params)
     resize(picture[y : y + h, x : x + w], params.interpolation, out)
     if True in flips:

@@ -137,14 +137,14 @@ def test_show_cuts_the_box_out_and_flips_it() -> None:
     picture = gradient(60, 80)
     out = np.empty((20, 20), np.uint8)
     for flips in [(False, False), (True, False), (False, True), (True, True)]:
-        show(picture, View(0.0, 30, 10, 20, 20, *flips), AugmentParams(), out)
+        show(picture, View(None, 30, 10, 20, 20, *flips), AugmentParams(), out)
         expected = picture[10:30, 30:50][:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
         assert np.array_equal(out, expected), flips
 
 
 def test_show_needs_no_rows_below_the_view() -> None:
     picture = gradient(60, 80)
-    view = View(0.0, 5, 3, 40, 30, True, False)
+    view = View(None, 5, 3, 40, 30, True, False)
     whole, part = np.empty((16, 16), np.uint8), np.empty((16, 16), np.uint8)
     show(picture, view, AugmentParams(), whole)
     assert view.rows == 33
@@ -161,6 +161,7 @@ def test_a_turn_turns_about_the_centre_and_leaves_black() -> None:
     turned = augmented(picture, replace(params, rotate_degrees=(45, 45)), 41, words())
     assert [int(turned[y, x]) for y, x in ((0, 0), (0, 40), (40, 0), (40, 40))] == [0, 0, 0, 0]
     assert draw_view(41, 41, params, words()).rows is None
+    assert View(0.0, 0, 0, 9, 9, False, False).rows is None, "a turn by nothing is a turn"
 
 
 def test_squash_is_a_crop_of_the_stretched_picture() -> None:
