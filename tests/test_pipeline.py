@@ -56,6 +56,7 @@ def change(folder: Path, old: str, new: str) -> None:
 
 TRAINING = {
     "  epochs: 20\n": "  epochs: 1\n",
+    "warmup_epochs: 2}": "warmup_epochs: 0.2}",
     "models: [openus-mae, random-init, resnet10t]": "models: [openus-mae, random-init]",
     "protocols: [knn, linear, finetune]": "protocols: [knn]",
 }

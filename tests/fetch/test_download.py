@@ -538,5 +538,7 @@ def test_a_killed_download_goes_on_and_fetches_no_byte_twice(server: Server, tmp
             kills += 1
         child.wait()
         time.sleep(0.1)  # the last request of the killed one may still be on its way to the server
-    assert left(tmp_path) == ["a.zip", "b.zip"] and kills > 3
-    assert all((tmp_path / name).read_bytes() == DATA for name in left(tmp_path))
+    # A kill between the renaming and the removal of the notes leaves these: `fetch` removes its whole working folder.
+    done = [name for name in left(tmp_path) if not name.endswith(".partial.json")]
+    assert done == ["a.zip", "b.zip"] and kills > 3
+    assert all((tmp_path / name).read_bytes() == DATA for name in done)
