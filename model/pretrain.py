@@ -191,11 +191,12 @@ def _train(
             stop = world.any(asked())
             if world.leads and (progress.step % panel_steps == 0 or last):
                 _draw(run, model, world)  # before the last state: with it a run counts as trained
-            due = world.leads and time.monotonic() - saved >= params.checkpoint_minutes * 60
-            if stop or last or due:
-                _check_weights(model)  # a state that holds none could never be gone on from
-                if world.leads:
-                    _save(run, model, optimiser, progress)
+            if (stop or last) and not _finite(model):  # on all processes alike
+                raise CorpusError("The weights are no numbers any more.", DIVERGED)
+            due = time.monotonic() - saved >= params.checkpoint_minutes * 60
+            # A state without numbers could never be gone on from; the next step's loss tells of it, everywhere.
+            if world.leads and (stop or last or (due and _finite(model))):
+                _save(run, model, optimiser, progress)
                 saved = time.monotonic()
             if stop and not last:
                 raise Stopped(
@@ -203,9 +204,8 @@ def _train(
                 )
 
 
-def _check_weights(model: nn.Module) -> None:
-    if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
-        raise CorpusError("The weights are no numbers any more.", DIVERGED)
+def _finite(model: nn.Module) -> bool:
+    return all(bool(torch.isfinite(value).all()) for value in model.parameters())
 
 
 def _step(
