@@ -843,12 +843,18 @@ def card_of(slug: str) -> Card:
     return sources.load(slug).card
 
 
-def test_a_mirrored_folder_is_mended_from_its_mirror_alone(
-    server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def blues_and_its_mirror(
+    server: Server, published: Callable[[str], sites.Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both places give the source's published files."""
     copy, files = listing.elsewhere(sources.load("blues"), mirror=True), published("blues")
     mirrors = {**sites.serve(server, copy.card, files), **sites.serve(server, sources.load("blues").card, files)}
     monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(mirrors))
+
+
+@pytest.mark.usefixtures("blues_and_its_mirror")
+def test_a_mirrored_folder_is_mended_from_its_mirror_alone(tmp_path: Path) -> None:
     folder, args = tmp_path / "raw/blues", ("blues", "--accept-licence", "--root", tmp_path / "raw")
     assert fetch(*args, "--mirror").exit_code == 0
     assert "too" not in fetch(*args).stdout
@@ -1022,12 +1028,8 @@ def test_what_a_killed_adoption_left_is_not_fetched(site: Callable[..., sites.Fi
     assert ids("hc18", tmp_path / "raw") == declared("hc18")
 
 
-def test_what_had_begun_to_come_from_one_place_comes_from_another(
-    server: Server, published: Callable[[str], sites.Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy, files = listing.elsewhere(sources.load("blues"), mirror=True), published("blues")
-    mirrors = {**sites.serve(server, copy.card, files), **sites.serve(server, sources.load("blues").card, files)}
-    monkeypatch.setenv("OPENUS_MIRRORS", json.dumps(mirrors))
+@pytest.mark.usefixtures("blues_and_its_mirror")
+def test_what_had_begun_to_come_from_one_place_comes_from_another(tmp_path: Path) -> None:
     args = ("blues", "--accept-licence", "--root", tmp_path / "raw")
     interrupted(*args)
     assert fetch(*args, "--mirror").exit_code == 0
