@@ -23,8 +23,8 @@ from torch import Tensor
 
 from model.mae import ARCHITECTURES, MaskedAutoencoder
 from model.params import ModelParams
-from model.weights import encoder_state
-from openus.errors import CorpusError
+from model.weights import IMAGENET_MEAN, IMAGENET_STD, encoder_state
+from openus.errors import CorpusError, UsageError
 from openus.storage import atomic, sweep, write_text
 
 STATE_VERSION = 1
@@ -277,6 +277,24 @@ def origin_of(path: Path) -> dict[str, Any] | None:
     return (
         origin if isinstance(origin, dict) and {"mean", "std", "sources", "held_out_sources"} <= set(origin) else None
     )
+
+
+def seen_by(
+    path: Path | None,
+    origin: Mapping[str, Any] | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    key: str,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation by which the weights of `path` saw pictures: as told, as their `origin` says, or ImageNet's.
+
+    `path` is None for new weights; `key` begins the names of the two parameters. Raises UsageError where nobody says
+    it: timm's models saw pictures in several ways, and a wrong one costs the features.
+    """
+    if not (mean and std) and origin is None and path is not None and path.suffix == ".safetensors":
+        raise UsageError(f"{path} does not say how its pictures were normalised.", f"Set {key}mean and {key}std.")
+    said = origin or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    return tuple(mean or said["mean"]), tuple(std or said["std"])
 
 
 def check_card(path: Path, sha256: str) -> None:

@@ -39,7 +39,7 @@ def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistic
     sha256 = sha256_file(path)
     checkpoint.check_card(path, sha256)
     state, origin = weights.read_state(path), checkpoint.origin_of(path)
-    mean, std = _seen_by(path, origin, params)
+    mean, std = checkpoint.seen_by(path, origin, params.init_mean, params.init_std, "pretrain.init_")
     loaded = weights.load_mae(model, state, mean=statistics.mean, std=statistics.std, source_mean=mean, source_std=std)
     return {
         "name": path.name,
@@ -50,18 +50,3 @@ def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistic
         "sources": origin and origin["sources"],
         "held_out_sources": origin and origin["held_out_sources"],
     }
-
-
-def _seen_by(
-    path: Path, origin: dict[str, Any] | None, params: PretrainParams
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation by which the weights of `path` saw pictures: as told, as the file says, or ImageNet's."""
-    if params.init_mean and params.init_std:
-        return params.init_mean, params.init_std
-    if origin is not None:
-        return tuple(origin["mean"]), tuple(origin["std"])
-    if path.suffix == ".safetensors":  # timm's ViTs saw pictures in several ways, and a wrong one costs the features
-        raise UsageError(
-            f"{path} does not say how its pictures were normalised.", "Set pretrain.init_mean and init_std."
-        )
-    return weights.IMAGENET_MEAN, weights.IMAGENET_STD

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import origin_of
+from model.checkpoint import origin_of, seen_by
 from model.params import EncoderParams
-from model.weights import IMAGENET_MEAN, IMAGENET_STD
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.storage import sha256_file
 
@@ -178,26 +177,17 @@ def _of_architecture(name: str, params: EncoderParams, architecture: str, image_
     channels = params.channels or 3
     if params.weights is not None and not Path(params.weights).is_file():
         raise CorpusError(f"There is no file {params.weights}.", f"It stands in evaluate.encoders.{name}.weights.")
-    origin = origin_of(Path(params.weights)) if params.weights else None
-    seen = origin or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "sources": None}
-    if (
-        params.weights
-        and origin is None
-        and not (params.mean and params.std)
-        and params.weights.endswith(".safetensors")
-    ):
-        raise UsageError(
-            f"{params.weights} does not say how its pictures were normalised.",
-            f"Set evaluate.encoders.{name}.mean and std; timm's models differ in it.",
-        )
+    weights = Path(params.weights) if params.weights else None
+    origin = origin_of(weights) if weights else None
+    mean, std = seen_by(weights, origin, params.mean, params.std, f"evaluate.encoders.{name}.")
     return Encoder(
         name=name,
         architecture=architecture,
         image_size=image_size,
         channels=channels,
-        mean=_of_channels(params.mean or seen["mean"], channels, name),
-        std=_of_channels(params.std or seen["std"], channels, name),
-        sources=seen["sources"],
+        mean=_of_channels(mean, channels, name),
+        std=_of_channels(std, channels, name),
+        sources=origin and origin["sources"],
         seeded=params.weights is None,
         timm_name=architecture,
         arguments={**_sized(probe, image_size, name), "in_chans": channels},
