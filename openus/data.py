@@ -1,11 +1,11 @@
 """The nouns. Frozen data, no behaviour beyond what follows from the fields themselves.
 
-Card ──describes──▶ a source         Item ──decoded into──▶ Frame…        Rejection: a file or tail without frames
+Card ──describes──▶ a source         Item ──decoded into──▶ Frame…
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,14 @@ Role = Literal["pretrain", "held-out"]
 Turn = Literal["rotate-180", "flip-top-bottom", "flip-left-right"]
 LayoutEvidence = Literal["real files", "published tables", "public code", "description"]
 Pixels = NDArray[np.uint8]
+Progress = Callable[[str, int, int | None], None]
+"""Told of long work: what is being done, how much of it is, of how much; None while nobody knows."""
+Advance = Callable[[int], None]
+"""Told of each piece of long work: its size, in bytes or as its caller counts."""
+
+
+def silent(*_: object) -> None:
+    """A `Progress` or `Advance` for whoever does not listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +212,3 @@ class Frame:
     has_text: bool | None = None
     quality: str | None = None
     """None for a usable frame, else the rule that it fails, e.g. `blank`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A file, or the tail of one, that yields no frame. One row of rejected.parquet."""
-
-    source: str
-    path: str
-    frame_index: int | None
-    stage: str
-    error: str
-    message: str

@@ -13,7 +13,7 @@
         ├── NotUltrasound          the file itself says that it is no ultrasound picture (MR, RF, label, tracker …)
         └── UnreadableFile         the operating system would not give the bytes
 
-Library exceptions are translated into this tree at the border of `decode` and `storage` and nowhere else.
+Exceptions of libraries are translated into this tree where the library is called.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ FAMILY: dict[str, str] = {
     "mp4": "video", "mov": "video", "avi": "video", "mpeg": "video", "webm": "video", "wmv": "video", "gif": "video",
     "hdf5": "array", "mat": "array", "npy": "array",
 }  # fmt: skip
-"""Format -> family. `array` has no decoder of its own: its files need an adapter that knows their members."""
+"""Format -> family. Files of `array` need an adapter that knows their members."""
 
 SUFFIXES: dict[str, str] = {
     ".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",

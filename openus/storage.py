@@ -1,7 +1,7 @@
 """Files, once: sorted listing, atomic writing, hashing.
 
-Every writer of openus goes through here: write aside, fsync, rename. Local paths for now; this is the one module
-that object storage will change.
+Whole files are written here: aside, fsync, rename. What grows piece by piece (staging, downloads, what archives hold)
+has its own way of never being half-written, where it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The samples of DICOM pixel data, frame by frame, never more than one frame in memory.
 
-`samples` reads the Pixel Data element (7FE0,0010) from an open file positioned before it: native data in slices,
-encapsulated data by its fragments. Each frame comes as the samples are stored, with the photometric interpretation
-that they then have.
+Pixel Data (7FE0,0010) is read from an open file: `native` data in slices, `encapsulated` data by its fragments. Each
+frame comes as the samples are stored, with the photometric interpretation that they then have.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,18 +21,6 @@ _DARK = 5
 the box when gamma changes; 5 stands above the ringing of JPEG at quality 50."""
 _LIT_SHARE = 0.05
 """Share of lit pixels from which a row or column belongs to the content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What is kept of a picture in order to find it again.
-
-    pixel_sha256: of the decoded pixels (`pixel_sha256`) · phash: 64 bits · thumb: uint8, (64, 64).
-    """
-
-    pixel_sha256: str
-    phash: int
-    thumb: NDArray[np.uint8]
 
 
 def pixel_sha256(pixels: Pixels) -> str:

@@ -51,7 +51,7 @@ class Side:
     """Fingerprint of the HMAC key that hashed the patients of own archives; None when unknown."""
     notes: list[str] = field(default_factory=list)
     digest: str | None = None
-    """Of the corpus that was read (`openus.shards.digest`); None for loose shards and pictures."""
+    """Of the corpus that was read (`openus.shards.read.digest`); None for loose shards and pictures."""
 
     @property
     def sources(self) -> dict[str, str]:
