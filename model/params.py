@@ -125,7 +125,7 @@ class PretrainParams:
     """Pictures a process holds at once; the rest of the step is accumulated. batch is a multiple of it times the
     processes, so that the same numbers come out whatever the number of processes."""
     precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16: autocast where the device has it; weights and optimiser stay fp32."""
+    """bf16: autocast where the device has it; weights and optimiser stay fp32. fp32: without TF32."""
     compile: bool = False
     """torch.compile: faster on a GPU, minutes of waiting first."""
     workers: Annotated[int, Ge(0)] = 4

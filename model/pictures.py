@@ -150,7 +150,7 @@ class Shards:
         self._buffer = bytearray()
         self.corpus = pictures.corpus
         self.key, self.shard = pictures.key, pictures.shard
-        self.offset, self.size = pictures.offset, pictures.size
+        self.sha256, self.offset, self.size = pictures.sha256, pictures.offset, pictures.size
         self.width, self.height = pictures.width, pictures.height
 
     def __len__(self) -> int:

@@ -89,8 +89,9 @@ def pretrain(
     run = prepare(corpus, gate, params, out, world)
     if world.device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-    else:
-        torch.set_float32_matmul_precision("high")
+    else:  # fp32 is fp32, not TF32: who wants speed has bf16
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(params.seed)
     model = MaskedAutoencoder(params.model)
     started_from = start(model, params, out, run.statistics)

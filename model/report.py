@@ -19,7 +19,7 @@ import click
 from model.evaluate import compare, encoders
 from model.evaluate.run import units
 from model.metrics import holm
-from model.params import EvaluateParams, evaluate_params
+from model.params import EncoderParams, EvaluateParams, evaluate_params
 from openus.cli import Command
 from openus.errors import CorpusError
 from openus.storage import atomic, write_text
@@ -63,9 +63,9 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
         for protocol in params.protocols
         for model in params.models
     }
-    _check(found, card, params, run / "encoder")
+    _check(found, params)
     _check_predictions(found, cells)
-    _check_controls(found, params, run / "encoder")
+    _check_encoders(found, params)
     curves(run, out / "loss.png")
     panel = _bytes(run / "reconstruction.png")
     with atomic(out / "reconstruction.png") as file:
@@ -77,8 +77,8 @@ def report(run: Path, cells: Path, params: EvaluateParams, out: Path) -> Path:
     return out / "report.md"
 
 
-def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams, encoder: Path) -> None:
-    """Raise CorpusError when a cell is of other parameters, of another corpus, or of another run's encoder."""
+def _check(cells: Cells, params: EvaluateParams) -> None:
+    """Raise CorpusError when a cell is of other parameters or of another corpus."""
     wanted = json.loads(json.dumps(asdict(params)))
     corpora = {cell["corpus"] for cell in cells.values()}
     if len(corpora) > 1:
@@ -91,9 +91,6 @@ def _check(cells: Cells, card: Mapping[str, Any], params: EvaluateParams, encode
                 asked = asked | {"layer_decay": value["layer_decay"]}
             if value != asked:
                 raise CorpusError(f"The cell {name} was made with another {key} than the parameters say.", STALE)
-        weights = cell["encoder"]["weights"]
-        if _is(params.encoders[model].folder, encoder) and weights != card["weights"]["encoder"]:
-            raise CorpusError(f"The cell {name} is of another encoder than this run's.", STALE)
 
 
 def _check_predictions(found: Cells, cells: Path) -> None:
@@ -106,23 +103,28 @@ def _check_predictions(found: Cells, cells: Path) -> None:
             )
 
 
-def _check_controls(cells: Cells, params: EvaluateParams, encoder: Path) -> None:
-    """Raise CorpusError when a control with new weights was not made like this run's encoder."""
-    for control in (model for model in params.models if _is(params.encoders[model].like, encoder)):
-        wanted = encoders.find(control, params.encoders, params.image_size).provenance()
-        for (benchmark, model, protocol), cell in cells.items():
-            differing = [key for key, value in wanted.items() if cell["encoder"].get(key) != value]
-            if model == control and differing:
-                raise CorpusError(
-                    f"The cell {benchmark}/{model}/{protocol} was made like another encoder than this run's: its "
-                    f"{' and '.join(differing)} differ.",
-                    STALE,
-                )
+def _check_encoders(cells: Cells, params: EvaluateParams) -> None:
+    """Raise CorpusError when a cell is of another encoder than the parameters name, or of one made in another way.
+
+    An encoder whose files are not here cannot be held against its cells: they may have been made elsewhere.
+    """
+    wanted = {
+        name: encoders.find(name, params.encoders, params.image_size).provenance()
+        for name in params.models
+        if _is_here(params.encoders[name])
+    }
+    for (benchmark, model, protocol), cell in cells.items():
+        said = wanted.get(model, {})
+        if differing := [key for key, value in said.items() if cell["encoder"].get(key) != value]:
+            raise CorpusError(
+                f"The cell {benchmark}/{model}/{protocol} is of another encoder than the parameters name: its "
+                f"{' and '.join(differing)} differ.",
+                STALE,
+            )
 
 
-def _is(named: str | None, encoder: Path) -> bool:
-    """Whether the folder that a parameter file names is the run's encoder."""
-    return named is not None and Path(named).resolve() == encoder.resolve()
+def _is_here(encoder: EncoderParams) -> bool:
+    return all(Path(name).exists() for name in (encoder.folder, encoder.like, encoder.weights) if name is not None)
 
 
 def comparisons(cells: Path, params: EvaluateParams) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model import checkpoint, data, weights
+from model import card, data, weights
 from model.order import quotas
 from model.params import PretrainParams
 from model.start import init_file
@@ -82,7 +82,7 @@ def _terms(corpus: Path, pictures: data.Pictures) -> dict[str, Any]:
     columns = ["source", "role", "status", "licence", "commercial_use", "redistribution"]
     rows = manifest.read(corpus / "manifest.parquet", columns).to_pylist()
     rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
-    return checkpoint.terms(Counter(pictures.source), rows)
+    return card.terms(Counter(pictures.source), rows)
 
 
 def _statistics(pictures: data.Pictures, params: PretrainParams) -> data.Statistics:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model import checkpoint, weights
+from model import card, weights
+from model.checkpoint import STATE
 from model.mae import MaskedAutoencoder
 from model.params import PretrainParams
 from model.pictures import Statistics
@@ -16,7 +17,7 @@ from openus.storage import sha256_file
 def init_file(name: str, out: Path) -> Path:
     """The file of weights to start from: as named, or the autoencoder in the folder of a run; not of this one."""
     path = Path(name) / "mae.safetensors" if Path(name).is_dir() else Path(name)
-    if path.name == checkpoint.STATE:
+    if path.name == STATE:
         raise UsageError(
             f"pretrain.init: {path} is the state of a run, no weights.", "Let it end, and name its folder."
         )
@@ -30,16 +31,16 @@ def init_file(name: str, out: Path) -> Path:
 def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistics: Statistics) -> dict[str, Any] | None:
     """Load `init` into the model; returns what the card says of it, None for new weights.
 
-    Raises UsageError and CorpusError as `weights.read_state` and `weights.load_mae` do, when the card of the run that
-    left them tells of other weights, and when nobody says how they saw pictures.
+    Raises UsageError and CorpusError as `weights.read_state` and `weights.load_mae` do, when a card beside the file
+    tells of other weights, and when nobody says how they saw pictures.
     """
     if params.init is None:
         return None
     path = init_file(params.init, out)
     sha256 = sha256_file(path)
-    checkpoint.check_card(path, sha256)
-    state, origin = weights.read_state(path), checkpoint.origin_of(path)
-    mean, std = checkpoint.seen_by(path, origin, params.init_mean, params.init_std, "pretrain.init_")
+    origin = card.origin_of(path, sha256)
+    state = weights.read_state(path)
+    mean, std = card.seen_by(path, origin, params.init_mean, params.init_std, "pretrain.init_")
     loaded = weights.load_mae(model, state, mean=statistics.mean, std=statistics.std, source_mean=mean, source_std=std)
     return {
         "name": path.name,
@@ -47,6 +48,7 @@ def start(model: MaskedAutoencoder, params: PretrainParams, out: Path, statistic
         "missing": list(loaded.missing),
         "ignored": list(loaded.ignored),
         "notes": list(loaded.notes),
-        "sources": origin and origin["sources"],
-        "held_out_sources": origin and origin["held_out_sources"],
+        "sources": origin and origin.sources,
+        "held_out_sources": origin and origin.held_out_sources,
+        "overruled": origin.overruled if origin else 0,
     }

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import origin_of, seen_by
+from model.card import origin_of, read_card, seen_by
 from model.params import EncoderParams
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.storage import sha256_file
@@ -81,7 +81,10 @@ class Encoder:
 
     def provenance(self) -> dict[str, Any]:
         """What metrics.json says of the encoder; no path of this machine."""
-        parameters = sum(value.numel() for value in self.build(0).parameters())
+        with torch.device("meta"):  # counted, not made
+            model: Any = _create(self.timm_name, pretrained=False, **self.arguments)
+            model.reset_classifier(0)
+        parameters = sum(value.numel() for value in model.parameters())
         return {
             "name": self.name,
             "architecture": self.architecture,
@@ -150,23 +153,8 @@ def _of_folder(name: str, params: EncoderParams, folder: Path, image_size: int) 
         arguments=_sized(probe, image_size, name),
         drops_paths=_knows(probe, "drop_path_rate"),
         sha256=sha256,
-        card=_card(folder, sha256) if sha256 else None,
+        card=read_card(folder / "card.json", "encoder", sha256) if sha256 else None,
     )
-
-
-def _card(folder: Path, sha256: str) -> dict[str, Any] | None:
-    """card.json of a folder, None without one: it tells what the weights have seen, so it must be that of these."""
-    if not (path := folder / "card.json").exists():
-        return None
-    whole = "Copy the encoder folder of the run whole; without card.json it is taken for a stranger's."
-    try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        told = card["weights"]["encoder"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path} is no card of ours: {_brief(error)}.", whole) from error
-    if told != sha256:
-        raise CorpusError(f"{path} tells of other weights than those beside it.", whole)
-    return card
 
 
 def _of_architecture(name: str, params: EncoderParams, architecture: str, image_size: int) -> Encoder:
@@ -178,7 +166,8 @@ def _of_architecture(name: str, params: EncoderParams, architecture: str, image_
     if params.weights is not None and not Path(params.weights).is_file():
         raise CorpusError(f"There is no file {params.weights}.", f"It stands in evaluate.encoders.{name}.weights.")
     weights = Path(params.weights) if params.weights else None
-    origin = origin_of(weights) if weights else None
+    sha256 = sha256_file(weights) if weights else None
+    origin = origin_of(weights, sha256) if weights and sha256 else None
     mean, std = seen_by(weights, origin, params.mean, params.std, f"evaluate.encoders.{name}.")
     return Encoder(
         name=name,
@@ -187,13 +176,13 @@ def _of_architecture(name: str, params: EncoderParams, architecture: str, image_
         channels=channels,
         mean=_of_channels(mean, channels, name),
         std=_of_channels(std, channels, name),
-        sources=origin and origin["sources"],
+        sources=origin.sources if origin else None,
         seeded=params.weights is None,
         timm_name=architecture,
         arguments={**_sized(probe, image_size, name), "in_chans": channels},
         drops_paths=_knows(probe, "drop_path_rate"),
         weights=params.weights,
-        sha256=sha256_file(Path(params.weights)) if params.weights else None,
+        sha256=sha256,
     )
 
 

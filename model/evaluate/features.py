@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from threading import Lock
 
 import numpy as np
@@ -46,6 +47,8 @@ class Images:
         """The stored picture, uint8, [H, W] or [H, W, 3]. Raises CorpusError naming it when it cannot be read."""
         with self._lock:
             content = self.shards.read(row)
+        if sha256(content).hexdigest() != self.shards.sha256[row]:
+            raise self.shards.fault(row, "its bytes are not those that the manifest tells of")
         try:
             return decode_picture(content, 1 if self.encoder.channels == 1 else 3)
         except CorpusError as error:
@@ -82,12 +85,20 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def exact() -> AbstractContextManager[None]:
-    """fp32 as written, and the same algorithms each time, on a GPU as well."""
-    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return found
+@contextmanager
+def exact() -> Iterator[None]:
+    """fp32 as written, and the same algorithms each time, on a GPU as well.
+
+    TF32 has a switch for convolutions and one for matrix products, which an environment or an earlier pre-training in
+    this process may have set.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def extract(images: Images, rows: Ints, seed: int, report: Report) -> NDArray[np.float32]:

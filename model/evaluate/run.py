@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import metrics
+from model.card import overruled
 from model.evaluate import encoders, finetune, knn, linear, predictions, splits
 from model.evaluate.choose import Fitted, Floats, Ints, Part
 from model.evaluate.encoders import Encoder
@@ -20,7 +21,7 @@ from model.evaluate.features import Images, extract
 from model.params import EvaluateParams, Protocol
 from model.pictures import Pictures, Shards, read_pictures
 from openus import manifest
-from openus.errors import OpenusError, UsageError
+from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import pictures_digest
 from openus.storage import sha256_file, write_text
 from openus.terminal import Report
@@ -84,28 +85,29 @@ def evaluate(
         raise UsageError("evaluate.seeds is empty or names one twice.", "E.g. [0, 1, 2].")
     encoder = encoders.find(model, params.encoders, params.image_size)
     pictures = _pictures(corpus, benchmark, params.target)
+    digest = sha256_file(corpus / "manifest.parquet")
     absent, notes = _seen(encoder, benchmark, pictures)
     rows = splits.labelled(pictures, params.target, params.leave_out)
     plan = splits.plan(rows, params.folds)
     images = Images(Shards(pictures.take(rows.at)), encoder, params.fit, params.workers)
     job = Job(rows, images, protocol, params, report, f"{benchmark} {model} {protocol}")  # type: ignore[arg-type]
     probabilities, choices = _test_all(job, plan)
-    found = metrics.Predictions(
-        rows.keys, splits.group_numbers(rows), rows.labels, probabilities, rows.classes, params.seeds
-    )
-    fold_of = np.full(len(rows.keys), "", object)
-    for fold in plan.folds:
-        fold_of[fold.test] = fold.name
-    kept = np.flatnonzero(fold_of != "")
-    found = _only(found, fold_of != "")
-    summary = metrics.summarise(found, params.bootstrap, seed=0)
+    if sha256_file(corpus / "manifest.parquet") != digest:
+        raise CorpusError(f"{corpus} was changed while it was read: the scores are of no corpus.", "Evaluate again.")
+    fold_of = {row: fold.name for fold in plan.folds for row in fold.test.tolist()}
+    kept = np.array(sorted(fold_of), np.int64)
     groups = [rows.groups[i] for i in kept]
-    predictions.write(out / "predictions.parquet", found, groups, fold_of[kept].tolist())
+    keys = tuple(rows.keys[i] for i in kept)
+    found = metrics.Predictions(
+        keys, splits.group_numbers(groups), rows.labels[kept], probabilities[:, kept], rows.classes, params.seeds
+    )
+    summary = metrics.summarise(found, params.bootstrap, seed=0)
+    predictions.write(out / "predictions.parquet", found, groups, [fold_of[i] for i in kept.tolist()])
     result = {
         "benchmark": benchmark,
         "model": model,
         "protocol": protocol,
-        "corpus": sha256_file(corpus / "manifest.parquet"),
+        "corpus": digest,
         "predictions": sha256_file(out / "predictions.parquet"),
         "data": _data(rows, plan, kept, params.target),
         "encoder": {**encoder.provenance(), "proven_absent": absent},
@@ -202,21 +204,27 @@ def _seen(encoder: Encoder, benchmark: str, pictures: Pictures) -> tuple[bool | 
             return None, []
         return None, ["The encoder has no card: whether it was trained on these pictures is not known here."]
     here = pictures_digest(zip(pictures.key.tolist(), (str(one) for one in pictures.sha256), strict=True))
-    gate = card.get("gate", {})
-    if start:
+    doubt = _doubt(card, benchmark, here)
+    notes = [doubt] if doubt else []
+    if count := overruled(card):
+        notes.append(f"The gate found {count} look-alikes that a person judged to be different pictures.")
+    return doubt is None, notes
+
+
+def _doubt(card: Mapping[str, Any], benchmark: str, digest: str) -> str | None:
+    """Why a card does not prove that pre-training never saw the pictures of `digest`; None when it does."""
+    if start := card.get("init"):
         before = start.get("held_out_sources") or {}
         if benchmark not in before:
-            note = "Pre-training started from other weights; that those never saw these pictures is not proven here."
-            return False, [note]
-        if not _proves(before, benchmark, here):
-            return False, [f"The weights that pre-training started from were {OTHERS.format(benchmark)}"]
+            return "Pre-training started from other weights; that those never saw these pictures is not proven here."
+        if not _proves(before, benchmark, digest):
+            return f"The weights that pre-training started from were {OTHERS.format(benchmark)}"
+    gate = card.get("gate", {})
     if gate.get("ok") is not True or benchmark not in gate.get("held_out_sources", {}):
-        return False, [f"{benchmark} was not held out when the gate was passed: look-alikes may have been trained on."]
-    if not _proves(gate["held_out_sources"], benchmark, here):
-        return False, [f"The encoder was {OTHERS.format(benchmark)}"]
-    if overruled := gate.get("overruled"):
-        return True, [f"The gate found {overruled} look-alikes that a person judged to be different pictures."]
-    return True, []
+        return f"{benchmark} was not held out when the gate was passed: look-alikes may have been trained on."
+    if not _proves(gate["held_out_sources"], benchmark, digest):
+        return f"The encoder was {OTHERS.format(benchmark)}"
+    return None
 
 
 def _proves(held_out: Any, benchmark: str, digest: str) -> bool:
@@ -304,15 +312,6 @@ def _undefined(summary: Mapping[str, metrics.Estimate], resamples: int) -> list[
         f"A class was not drawn in up to {resamples - min(fewer.values())} of {resamples} resamples, which are left "
         f"out of the intervals of {', '.join(sorted(fewer))}."
     ]
-
-
-def _only(found: metrics.Predictions, tested: NDArray[np.bool_]) -> metrics.Predictions:
-    """The pictures that were tested, groups numbered anew."""
-    keys = tuple(key for key, ok in zip(found.keys, tested, strict=True) if ok)
-    groups = np.unique(found.groups[tested], return_inverse=True)[1].astype(np.int64)
-    return metrics.Predictions(
-        keys, groups, found.labels[tested], found.probabilities[:, tested], found.classes, found.seeds
-    )
 
 
 def _params(params: EvaluateParams, protocol: Protocol, images: Images) -> dict[str, Any]:

@@ -199,9 +199,9 @@ def straddling(names: Sequence[str | None], one: Ints, other: Ints) -> set[str]:
     return {n for n in (names[i] for i in one) if n} & {n for n in (names[i] for i in other) if n}
 
 
-def group_numbers(rows: Rows) -> Ints:
+def group_numbers(groups: Sequence[str]) -> Ints:
     """Each row's group as 0 … G-1, by name."""
-    return np.unique(np.array(rows.groups), return_inverse=True)[1].astype(np.int64)
+    return np.unique(np.array(groups), return_inverse=True)[1].astype(np.int64)
 
 
 def _column(pictures: Pictures, name: str) -> list[str | None]:

@@ -17,16 +17,17 @@ import timm
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from model.card import Origin, origin_of
 from model.evaluate import compare, encoders, evaluate, finetune, knn, linear
 from model.evaluate.__main__ import main
 from model.evaluate.choose import Part, balanced
-from model.evaluate.features import Images, extract
+from model.evaluate.features import Images, exact, extract
 from model.evaluate.predictions import read
 from model.evaluate.run import _seen, units
 from model.mae import MaskedAutoencoder
@@ -43,6 +44,7 @@ from model.weights import encoder_state
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import pictures_digest
 
+OTHER = "0" * 64
 TINY = FinetuneParams(lr=(1e-3, 5e-3), epochs=2, warmup_epochs=1.0, batch=8)
 
 
@@ -155,6 +157,25 @@ def test_a_file_of_ours_says_what_it_saw_and_how(tmp_path: Path) -> None:
         _seen(found, "busi", pictures)
     absent, notes = _seen(found, "bus-bra", pictures)
     assert absent is None and "not known here" in notes[0]
+
+
+def test_what_a_file_says_of_itself_comes_before_what_lies_beside_it(tmp_path: Path) -> None:
+    """Our file in a folder of other models: their config.json is not about it."""
+    said = {"mean": [0.1], "std": [0.2], "sources": {"busi": {}}, "held_out_sources": {}, "overruled": 3}
+    save_file(_autoencoder(), tmp_path / "mae.safetensors", {"openus": json.dumps(said)})
+    for beside in ({"mean": [0.5], "std": [0.5]}, {}, []):
+        (tmp_path / "config.json").write_text(json.dumps(beside))
+        assert origin_of(tmp_path / "mae.safetensors", OTHER) == Origin((0.1,), (0.2,), {"busi": {}}, {}, 3)
+
+
+def test_a_card_beside_other_weights_of_a_file_is_refused(tmp_path: Path) -> None:
+    path = write_folder(tmp_path / "ours", card(["busi"], {"bus-bra": OTHER}, init=None))
+    told = EncoderParams(architecture="test_vit", channels=1, weights=str(path / "model.safetensors"))
+    assert encoders.find("it", {"it": told}, 64).sources == {"busi": {}}
+    state = {name: value + 1 for name, value in load_file(path / "model.safetensors").items()}
+    save_file(state, path / "model.safetensors")
+    with pytest.raises(CorpusError, match=r"card\.json tells of other weights"):
+        encoders.find("it", {"it": told}, 64)
 
 
 def test_an_autoencoders_file_loads_without_its_decoder(tmp_path: Path) -> None:
@@ -354,6 +375,7 @@ def test_no_choice_depends_on_the_test_part(
     changed: Callable[[str, Change], Path], corpus: Path, folder: Path, tmp_path: Path, protocol: str
 ) -> None:
     other = read_pictures(corpus, role="pretrain").take([0])
+    address = ("shard", "offset", "size", "width", "height", "sha256")
 
     def listed(row: dict[str, Any]) -> None:
         row["split"] = "val" if row["split"] in ("fold-1", "fold-2") else "train"
@@ -366,7 +388,7 @@ def test_no_choice_depends_on_the_test_part(
     def other_pixels(row: dict[str, Any]) -> None:
         listed(row)
         if row["split"] == "val":
-            row.update({name: getattr(other, name)[0] for name in ("shard", "offset", "size", "width", "height")})
+            row.update({name: getattr(other, name)[0] for name in address})
 
     chosen = params(folder=str(folder))
     found = [
@@ -535,8 +557,58 @@ def test_a_card_speaks_for_its_own_weights_only(corpus: Path, tmp_path: Path, te
         evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
 
 
+def test_what_a_person_overruled_is_told_beside_every_score(corpus: Path, tmp_path: Path) -> None:
+    """Also of the weights that pre-training started from, and also where nothing is proven."""
+    start = {"name": "mae.safetensors", "sha256": OTHER, "sources": {}, "held_out_sources": {"bus-bra": digest(corpus)}}
+    gate = {"ok": True, "held_out_sources": {"bus-bra": digest(corpus)}, "overruled": 2}
+    for number, (card_, proven) in enumerate(
+        (
+            ({"sources": {}, "gate": gate, "init": {**start, "overruled": 7}}, True),
+            ({"sources": {}, "gate": gate, "init": {**start, "overruled": 7, "held_out_sources": {}}}, False),
+        )
+    ):
+        path = write_folder(tmp_path / f"on{number}", card_)
+        found = evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(path)), tmp_path / "out")
+        assert found["encoder"]["proven_absent"] is proven
+        assert any("The gate found 9 look-alikes" in note for note in found["notes"])
+
+
+def test_bytes_that_the_manifest_does_not_tell_of_are_not_scored(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    """Shards of another build: what the card proves absent are not these pictures."""
+    here = changed("other", lambda row: row.update(sha256=OTHER))
+    with pytest.raises(CorpusError, match=r"bus-bra-.* are not those that the manifest tells of"):
+        evaluate(here, "bus-bra", "it", "knn", params(folder=str(folder)), tmp_path / "out")
+
+
+def test_a_corpus_built_anew_while_it_is_read_has_no_scores(
+    changed: Callable[[str, Change], Path], folder: Path, tmp_path: Path
+) -> None:
+    here = changed("here", lambda row: None)
+
+    def build_anew(what: str, done: int, total: int | None) -> None:
+        manifest = here / "manifest.parquet"
+        table = pq.read_table(manifest)
+        pq.write_table(table.slice(1), manifest)
+
+    with pytest.raises(CorpusError, match="was changed while it was read"):
+        evaluate(here, "bus-bra", "it", "knn", params(folder=str(folder)), tmp_path / "out", build_anew)
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluation_is_fp32_whatever_was_set_before() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with exact():
+            assert torch.get_float32_matmul_precision() == "highest" and not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 STRANGER = {"name": "usf-mae.pth", "sources": None}
-OTHER = "0" * 64
 
 
 @pytest.mark.parametrize(

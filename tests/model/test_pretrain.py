@@ -25,7 +25,7 @@ from conftest import REPOSITORY, openus
 
 from model import pretrain as module
 from model import weights
-from model.checkpoint import licence_of, proven, seen
+from model.card import licence_of, overruled, proven, seen
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
@@ -499,7 +499,7 @@ def test_weights_other_than_their_card_tells_of_are_refused(train: Train) -> Non
     content = bytearray(file.read_bytes())
     content[-9] ^= 1
     file.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"is not the file that .*card\.json tells of"):
+    with pytest.raises(CorpusError, match=r"card\.json tells of other weights"):
         train("second", init=str(first))
     with pytest.raises(UsageError, match="the state of a run"):
         train("second", init=str(first / "state.pt"))
@@ -512,6 +512,11 @@ def test_what_a_person_overruled_stands_in_the_card(corpus: Path, gate: Path, tm
         folder = pretrain(corpus, verdict, TOY, tmp_path / "run", world)
     assert json.loads((folder / "card.json").read_text())["gate"]["overruled"] == 3
     assert "3 look-alikes were judged different by a person" in (folder / "README.md").read_text()
+    for init in (tmp_path / "run", folder / "model.safetensors"):  # a run that goes on from it tells of them as well
+        with join("cpu") as world:
+            on = pretrain(corpus, gate, replace(TOY, init=str(init)), tmp_path / f"on from {init.name}", world)
+        assert overruled(json.loads((on / "card.json").read_text())) == 3
+        assert "3 look-alikes were judged different by a person" in (on / "README.md").read_text()
 
 
 def test_terms_of_the_weights_it_started_from_count() -> None:
@@ -521,6 +526,9 @@ def test_terms_of_the_weights_it_started_from_count() -> None:
     assert "allow commercial" in licence_of(seen(card))
     assert "forbid" in licence_of(seen(card | {"init": {"name": "x", "sources": {"b": closed}}}))
     assert "unknown" in licence_of(seen(card | {"init": {"name": "x.pth", "sources": None}}))
+    before = closed | {"pictures": 9}
+    both = seen(card | {"init": {"name": "x", "sources": {"a": before}}})  # another hospital's archive of that name
+    assert both == {"a": before | {"licences": ["CC-BY-NC-4.0", "CC0-1.0"]}} and "forbid" in licence_of(both)
 
 
 def test_three_channels_train_too(train: Train) -> None:

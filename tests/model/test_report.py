@@ -12,6 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import timm
+import torch
+from safetensors.torch import save_file
 
 from model import metrics, report
 from model.evaluate import encoders, predictions
@@ -21,13 +24,30 @@ from openus.errors import CorpusError
 PARAMS = EvaluateParams(
     models=("good", "bad"),
     protocols=("knn",),
-    encoders={"good": EncoderParams(folder="run/encoder"), "bad": EncoderParams(like="x")},
+    image_size=32,
+    encoders={"good": EncoderParams(folder="run/encoder"), "bad": EncoderParams(architecture="test_vit", channels=1)},
     seeds=(0, 1),
     bootstrap=200,
 )
 
 
-def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: str) -> None:
+CONFIG = {
+    "architecture": "test_vit", "num_classes": 0, "model_args": {"img_size": 32, "in_chans": 1},
+    "pretrained_cfg": {"input_size": [1, 32, 32], "mean": [0.2], "std": [0.15], "num_classes": 0},
+}  # fmt: skip
+
+
+def write_encoder(folder: Path, seed: int) -> str:
+    """A folder that timm opens; returns the SHA-256 of its weights."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(seed)
+    model = timm.create_model("test_vit", num_classes=0, in_chans=1, img_size=32)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def cell(folder: Path, share: float, seed: int, proven: bool | None, encoder: dict[str, Any]) -> None:
     """40 pictures of 20 patients, `share` of which are called rightly."""
     rng = np.random.default_rng(seed)
     labels = np.arange(40) % 2
@@ -54,7 +74,7 @@ def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: st
             "rule": "official folds",
             "classes": {word: {"pictures": 20, "patients": 20} for word in found.classes},
         },
-        "encoder": {"proven_absent": proven, "weights": weights},
+        "encoder": {**encoder, "proven_absent": proven},
         "metrics": {
             name: {"value": one.value, "low": one.low, "high": one.high}
             for name, one in metrics.summarise(found, 200, 0).items()
@@ -68,7 +88,7 @@ def cell(folder: Path, share: float, seed: int, proven: bool | None, weights: st
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)  # the parameters name the encoder as a pipeline does
     run = tmp_path / "run"
-    (run / "encoder").mkdir(parents=True)
+    weights = write_encoder(run / "encoder", seed=0)
     (run / "live/plots/metrics").mkdir(parents=True)
     for name in ("loss", "lr"):
         (run / f"live/plots/metrics/{name}.tsv").write_text(f"step\t{name}\n1\t1.5\n2\t0.5\n")
@@ -84,11 +104,12 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         },
         "training": {"steps": 2, "loss": 0.5, "first_loss": 1.5},
         "init": None,
-        "weights": {"encoder": "a" * 64},
+        "weights": {"encoder": weights},
     }
     (run / "encoder/card.json").write_text(json.dumps(card))
-    cell(tmp_path / "cells/bus-bra/good/knn", 0.95, 1, True, "a" * 64)
-    cell(tmp_path / "cells/bus-bra/bad/knn", 0.5, 2, None, "new")
+    good, bad = (encoders.find(name, PARAMS.encoders, 32).provenance() for name in ("good", "bad"))
+    cell(tmp_path / "cells/bus-bra/good/knn", 0.95, 1, True, good)
+    cell(tmp_path / "cells/bus-bra/bad/knn", 0.5, 2, None, bad)
     return tmp_path
 
 
@@ -144,11 +165,23 @@ def test_a_cell_of_another_evaluation_is_refused(made: Path, where: tuple[str, .
         report.report(made / "run", made / "cells", PARAMS, made / "out")
 
 
-def test_an_encoder_of_another_run_may_be_compared(made: Path) -> None:
+def test_an_encoder_of_another_run_may_be_compared_where_its_files_are_not(made: Path) -> None:
     params = replace(PARAMS, encoders={**PARAMS.encoders, "good": EncoderParams(folder="other-run/encoder")})
-    file = made / "cells/bus-bra/good/knn/metrics.json"
-    file.write_text(file.read_text().replace("a" * 64, "b" * 64))
+    change(made, "good", lambda content: content["encoder"].update(weights="b" * 64))
     assert report.report(made / "run", made / "cells", params, made / "out").exists()
+    weights = write_encoder(made / "other-run/encoder", seed=1)
+    with pytest.raises(CorpusError, match="is of another encoder than the parameters name: its weights differ"):
+        report.report(made / "run", made / "cells", params, made / "out")
+    change(made, "good", lambda content: content["encoder"].update(weights=weights))
+    assert report.report(made / "run", made / "cells", params, made / "out").exists()
+
+
+def test_a_row_that_now_names_another_architecture_is_stale(made: Path) -> None:
+    for other, key in (({"architecture": "resnet10t"}, "architecture"), ({"mean": (0.5,)}, "mean")):
+        row = replace(PARAMS.encoders["bad"], **other)
+        params = replace(PARAMS, encoders={**PARAMS.encoders, "bad": row})
+        with pytest.raises(CorpusError, match=f"bus-bra/bad/knn is of another encoder .* its .*{key}.* differ"):
+            report.report(made / "run", made / "cells", params, made / "out")
 
 
 def change(made: Path, model: str, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -172,20 +205,15 @@ def test_predictions_of_another_run_beside_the_scores_are_refused(made: Path, to
 
 
 def test_a_control_like_another_encoder_than_this_runs_is_refused(made: Path) -> None:
-    config = {
-        "architecture": "test_vit", "num_classes": 0, "model_args": {"img_size": 32, "in_chans": 1},
-        "pretrained_cfg": {"input_size": [1, 32, 32], "mean": [0.2], "std": [0.15], "num_classes": 0},
-    }  # fmt: skip
-    (made / "run/encoder/config.json").write_text(json.dumps(config))
     like = EncoderParams(like="run/encoder")
-    params = replace(PARAMS, image_size=32, encoders={**PARAMS.encoders, "bad": like})
+    params = replace(PARAMS, encoders={**PARAMS.encoders, "bad": like})
     recorded = encoders.find("bad", params.encoders, 32).provenance()
     change(made, "bad", lambda content: content["encoder"].update(recorded))
     assert report.report(made / "run", made / "cells", params, made / "out").exists()
     for key, value in (("architecture", "vit_x"), ("parameters", 7), ("channels", 3), ("mean", [0.3]), ("std", [0.1])):
         other = recorded | {key: value}
         change(made, "bad", lambda content: content["encoder"].update(other))  # noqa: B023 - called at once
-        with pytest.raises(CorpusError, match=f"bus-bra/bad/knn was made like another encoder .* its {key} differ"):
+        with pytest.raises(CorpusError, match=f"bus-bra/bad/knn is of another encoder .* its {key} differ"):
             report.report(made / "run", made / "cells", params, made / "out")
 
 

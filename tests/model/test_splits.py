@@ -229,7 +229,7 @@ def test_groups_are_what_patient_examination_clip_and_look_alikes_link() -> None
         [None, "v", "v", None, None, None, None, "p", "p", None],
     )
     assert rows.groups == ("p", "p", "p", "p", "p", "k00005", "q", "k00007", "k00007", "q")
-    assert group_numbers(rows).tolist() == [2, 2, 2, 2, 2, 0, 3, 1, 1, 3]
+    assert group_numbers(rows.groups).tolist() == [2, 2, 2, 2, 2, 0, 3, 1, 1, 3]
     two = table(["a", "b"] * 2, ["q", "p", "q", None], None, ["c", "c", None, None])
     assert two.groups == ("p", "p", "p", "k00003")  # look-alikes of two patients are one group
 
