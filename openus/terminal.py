@@ -13,12 +13,9 @@ from openus.errors import UsageError
 from openus.storage import printable
 
 if TYPE_CHECKING:
-    from openus.data import Card
+    from openus.data import Card, Progress
     from openus.fetch.folder import Fetched
     from openus.fetch.source import Missed
-
-Report = Callable[[str, int, int], None]
-"""Called with (what, done, of how many)."""
 
 
 def word(value: Any) -> str:
@@ -318,7 +315,7 @@ def counts_text(result: Mapping[str, Any], out: Path) -> str:
 
 
 @contextlib.contextmanager
-def progress(every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Iterator[Report]:
+def progress(every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """A way to report long work: a bar on a terminal, elsewhere a line at the end of each part and every ten seconds.
 
     All on standard error, so that `--json` stays alone on standard output.
@@ -329,20 +326,19 @@ def progress(every_s: float = 10.0, clock: Callable[[], float] = time.monotonic)
         return
     last = clock()
 
-    def line(what: str, done: int, total: int) -> None:
+    def line(what: str, done: int, total: int | None) -> None:
         nonlocal last
         if done == total or clock() - last >= every_s:
             last = clock()
-            sys.stderr.write(f"openus: {what}: {done} of {total}\n")
+            of = "" if total is None else f" of {total}"
+            sys.stderr.write(f"openus: {what}: {done}{of}\n")
             sys.stderr.flush()
 
     yield line
 
 
 @contextlib.contextmanager
-def transfers(
-    every_s: float = 10.0, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Callable[[str, int, int | None], None]]:
+def transfers(every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """A way to report downloads, (name, bytes here, bytes of the whole or None): bars on a terminal, elsewhere lines.
 
     All on standard error. The first bar is of all files together.
@@ -374,7 +370,7 @@ def transfers(
 
 
 @contextlib.contextmanager
-def _transfer_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+def _transfer_bars() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -408,7 +404,7 @@ def _transfer_bars() -> Iterator[Callable[[str, int, int | None], None]]:
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Report]:
+def _bar() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -416,7 +412,7 @@ def _bar() -> Iterator[Report]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True)) as bar:
 
-        def report(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done, total=total)

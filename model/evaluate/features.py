@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from model.augment import Fit, fit_square
 from model.evaluate.encoders import Encoder
 from model.pictures import Shards, decode_picture
-from openus.data import Pixels
+from openus.data import Pixels, Progress
 from openus.errors import CorpusError, OpenusError
-from openus.terminal import Report
 
 BATCH = 64
 """Pictures that a frozen encoder sees at once."""
@@ -101,7 +100,7 @@ def exact() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def extract(images: Images, rows: Ints, seed: int, report: Report) -> NDArray[np.float32]:
+def extract(images: Images, rows: Ints, seed: int, report: Progress) -> NDArray[np.float32]:
     """Features [N, D] of the frozen encoder, in eval mode and fp32; new weights are those of `seed`.
 
     Raises OpenusError when they are no finite numbers.

@@ -18,9 +18,8 @@ from model.evaluate.choose import By, Fitted, Floats, Ints, Part, balanced, qual
 from model.evaluate.features import Images, device, exact, forward
 from model.order import permutation
 from model.params import FinetuneParams
-from openus.data import Pixels
+from openus.data import Pixels, Progress
 from openus.errors import OpenusError
-from openus.terminal import Report
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Task:
     params: FinetuneParams
     by: By
     seed: int
-    report: Report
+    report: Progress
     name: str
     """Of the fold, for the progress line."""
 

@@ -21,10 +21,10 @@ from model.evaluate.features import Images, extract
 from model.params import EvaluateParams, Protocol
 from model.pictures import Pictures, Shards, read_pictures
 from openus import manifest
+from openus.data import Progress
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import pictures_digest
 from openus.storage import sha256_file, write_text
-from openus.terminal import Report
 
 DIGITS = 6
 NOT_KNOWN = frozenset(("", "-", "?", "missing", "n/a", "na", "nan", "nil", "none", "null", "undefined", "unknown"))
@@ -43,7 +43,7 @@ class Job:
     images: Images
     protocol: Protocol
     params: EvaluateParams
-    report: Report
+    report: Progress
     name: str
 
 
@@ -54,7 +54,7 @@ def evaluate(
     protocol: str,
     params: EvaluateParams,
     out: Path,
-    report: Report = lambda what, done, total: None,
+    report: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Score an encoder on a labelled source of a corpus; writes and returns what was found.
 

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from openus import __version__, sources
-from openus.build.curate import Curated, Progress, curate
+from openus.build.curate import Curated, curate
 from openus.build.decide import Decisions, decide
 from openus.build.identity import Salt, is_own, salt_from
 from openus.build.pack import Packed, claim, pack
 from openus.build.staging import locked
+from openus.data import Progress, silent
 from openus.dedup.adjudicate import adjudications
 from openus.engine import Run
 from openus.errors import CorpusError, ParamsError, UsageError
@@ -117,7 +118,7 @@ def build(
     salt: Salt,
     workers: AbstractContextManager[Run],
     adjudicated: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """The whole way from raw folders to a corpus in `out`; returns what build.json holds.
 

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from openus import manifest, media, params, sources
 from openus.build.identity import DEFAULT, Salt, ids, is_own, same_name
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
-from openus.data import AS_IT_LIES, Item, Licence, Reading, Role
+from openus.data import AS_IT_LIES, Item, Licence, Progress, Reading, Role, silent
 from openus.engine import Run
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
@@ -23,9 +23,6 @@ from openus.sources import Source
 from openus.storage import printable, sha256_file, walk, write_text
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Called with (source, files done, files in all)."""
 
 
 @dataclass(slots=True)
@@ -61,12 +58,13 @@ def curate(
     *,
     salt: Salt,
     run: Run,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Curated:
     """Bring `staging/<slug>/` up to date with the files under `root` (the source's own folder).
 
     Every regular file is taken, ignored by a named rule, or rejected. Files whose size and time are as the last
     listing says are not read again; files whose content is staged under these parameters are not decoded again.
+    `progress` is told of the slug, files done and files in all.
     """
     began = time.monotonic()
     slug = source.card.slug
@@ -86,8 +84,7 @@ def curate(
     try:
         for (number, _), result in run(_work, tasks, timeout_s=settings.decode.timeout_s):
             _settle(rows[number], result, segments, stats)
-            if progress:
-                progress(slug, stats.decoded_files + stats.reused_files + stats.failed_files, len(rows))
+            progress(slug, stats.decoded_files + stats.reused_files + stats.failed_files, len(rows))
     except OSError as error:
         raise CorpusError(
             f"{staging / slug} could not be written: {error.strerror or error}.",

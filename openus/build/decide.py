@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openus import manifest, relations
-from openus.build.curate import Curated, Progress, curated, role_of
+from openus.build.curate import Curated, curated, role_of
 from openus.build.identity import key, namespaced
 from openus.build.staging import ITEMS, Segments
+from openus.data import Progress, silent
 from openus.dedup import cluster, fingerprint, search
 from openus.errors import CorpusError
 from openus.params import Params
@@ -51,7 +52,7 @@ def decide(
     staging: Path,
     parameters: Params,
     adjudicated: Mapping[frozenset[str], bool] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Decisions:
     """Decide on every staged frame of the `chosen` sources.
 
@@ -60,7 +61,7 @@ def decide(
         staging: the staging folder.
         parameters: of the build.
         adjudicated: a person's word on pairs of keys (True same, False different); it goes before the measured one.
-        progress: called with (what, done, of how many).
+        progress: told of pairs compared.
 
     Raises:
         CorpusError: staging lacks a source, or was made under different HMAC keys.
@@ -207,7 +208,7 @@ def _match(
     thumbs: list[bytes],
     parameters: Params,
     verdicts: Mapping[tuple[int, int], bool],
-    progress: Progress | None,
+    progress: Progress,
 ) -> None:
     """Find matches among all but blank frames, which link nobody; set clusters, leakage and duplicates.
 
@@ -239,7 +240,7 @@ def _match(
 
 
 def _found(
-    rows: list[dict[str, Any]], thumbs: list[bytes], seen: list[int], parameters: Params, progress: Progress | None
+    rows: list[dict[str, Any]], thumbs: list[bytes], seen: list[int], parameters: Params, progress: Progress
 ) -> Iterator[search.Match]:
     """Matches between row numbers: all with all, and then pretrain with held-out for itself.
 

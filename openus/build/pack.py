@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from openus import manifest
-from openus.build.curate import Progress
 from openus.build.decide import Decisions
+from openus.data import Progress, silent
 from openus.errors import CorpusError, UsageError
 from openus.params import ShardParams
 from openus.shards.write import Address, Sample, write_shards
@@ -41,7 +41,7 @@ def pack(
     out: Path,
     seed: int,
     shards: ShardParams,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Packed:
     """Write `out/shards/`, `out/manifest.parquet` and `out/rejected.parquet` from decided rows.
 
@@ -65,8 +65,7 @@ def pack(
                 _samples(kept, staging), folder, role, max_samples=shards.max_samples, max_bytes=shards.max_bytes
             ):
                 addresses[address.key] = address
-                if progress:
-                    progress(f"packing {role}", len(addresses) - before, len(kept))
+                progress(f"packing {role}", len(addresses) - before, len(kept))
         written = sorted(folder.glob("*.tar"))
         shard_bytes = sum(path.stat().st_size for path in written)
         for row in rows:

@@ -20,6 +20,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from openus.data import Progress, silent
 from openus.dedup import align
 from openus.dedup.candidates import Hits, batch, build_index, look_up
 from openus.dedup.describe import Window, product_of, windows
@@ -61,18 +62,15 @@ class Match:
     kind: Literal["exact", "near"]
 
 
-Progress = Callable[[str, int, int], None]
-"""Called with (what, pairs done, pairs in all)."""
-
-
 def matches(
-    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress | None = None
+    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress = silent
 ) -> Iterator[Match]:
     """Pairs of `a` x `b`, or of `a` with itself when `b` is None, that show one picture, sorted by (i, j).
 
     A picture without structure is like nothing else but its equals, and one of a single gray matches nothing. Which
     pairs come does not depend on the order of the rows. Memory: some 20 bytes a candidate pair, at most
-    `params.neighbours` of them a row (and ties), beside the descriptors, 256 bytes a row.
+    `params.neighbours` of them a row (and ties), beside the descriptors, 256 bytes a row. `progress` is told of
+    the pairs compared.
     """
     exact = sorted(_exact(a, b))
     equal = [Match(i, j, 1.0, "exact") for i, j in exact]
@@ -97,7 +95,7 @@ def _exact(a: Fingerprints, b: Fingerprints | None) -> Iterator[tuple[int, int]]
 
 
 def _near(
-    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress | None
+    a: Fingerprints, b: Fingerprints | None, params: DedupParams, progress: Progress
 ) -> Iterator[tuple[int, int, float]]:
     """(i, j, score) of pairs whose aligned structure reaches the verdict, sorted."""
     every = windows()
@@ -114,8 +112,7 @@ def _near(
         return bounds[:-1], np.maximum.reduceat(scores, bounds[:-1] - bounds[0]).astype(np.float64).round(3)
 
     for number, (places, best) in enumerate(_threaded(scored, range(0, len(begins) - 1, _PAIRS))):
-        if progress:
-            progress("comparing candidates", min((number + 1) * _PAIRS, len(begins) - 1), len(begins) - 1)
+        progress("comparing candidates", min((number + 1) * _PAIRS, len(begins) - 1), len(begins) - 1)
         for at, score in zip(places.tolist(), best.tolist(), strict=True):
             if score >= params.verdict:
                 yield int(found.i[at]), int(found.j[at]), score

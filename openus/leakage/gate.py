@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from openus import relations
+from openus.data import Progress, silent
 from openus.dedup import search
 from openus.errors import UsageError
-from openus.leakage.sides import Picture, Progress, Side
+from openus.leakage.sides import Picture, Side
 from openus.params import DedupParams
 
 KEY_COLUMNS = ("key", "id", "ID", "image", "filename", "Filename", "path", "raw_path")
@@ -81,7 +82,7 @@ def check(
     held_out: Side,
     params: DedupParams,
     adjudicated: Mapping[frozenset[str], bool] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Findings:
     """Everything of `pretrain` that stands in `held_out` by any rule, sorted by rule and key.
 
@@ -177,7 +178,7 @@ def audit_split(
     split: Path,
     params: DedupParams,
     adjudicated: Mapping[frozenset[str], bool] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Findings:
     """The same rules within one corpus, between the parts that a split file makes of it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from openus import manifest, media, normalise
-from openus.data import Pixels
+from openus.data import Pixels, Progress, silent
 from openus.dedup import fingerprint
 from openus.dedup.search import Fingerprints
 from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedium, UsageError
@@ -20,9 +20,6 @@ from openus.params import Params
 from openus.pictures import pictures
 from openus.shards.read import digest, pictures_digest, samples
 from openus.storage import printable, walk
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Side:
         )
 
 
-def read_side(path: Path, parameters: Params, progress: Progress | None = None) -> Side:
+def read_side(path: Path, parameters: Params, progress: Progress = silent) -> Side:
     """Read and fingerprint everything under `path`.
 
     `path` is a manifest (its shards lie beside it), the folder of a corpus, a folder of WebDataset shards, or a
@@ -116,7 +113,7 @@ def read_side(path: Path, parameters: Params, progress: Progress | None = None) 
     return side
 
 
-def _corpus(path: Path, progress: Progress | None) -> Side:
+def _corpus(path: Path, progress: Progress) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
@@ -134,9 +131,7 @@ def _corpus(path: Path, progress: Progress | None) -> Side:
     return side
 
 
-def _shards(
-    name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None, progress: Progress | None
-) -> Side:
+def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: str | None, progress: Progress) -> Side:
     prints = _Prints()
     found: list[Picture] = []
     for number, tar in enumerate(tars, start=1):
@@ -157,8 +152,7 @@ def _shards(
             one = _picture(sample.key, sample.meta or {}, row)
             found.append(replace(one, sha256=hashlib.sha256(sample.picture).hexdigest()))
             prints.add(pixels)
-        if progress:
-            progress("shards read", number, len(tars))
+        progress("shards read", number, len(tars))
     return Side(name, found, prints.table(), salt)
 
 
@@ -173,7 +167,7 @@ def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Pictu
     return Picture(key, role, source, patients, path, carries=row.get("carries") or meta.get("carries"))
 
 
-def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
+def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
     """Every picture and clip below `root`, normalised as a build would."""
     paths, unlisted = walk(root)
     if unlisted:
@@ -195,8 +189,7 @@ def _folder(root: Path, parameters: Params, progress: Progress | None) -> Side:
             raise CorpusError(
                 f"{root}: {error.message}", "A gate that cannot see is shut: mend or remove it."
             ) from error
-        if progress:
-            progress(f"files of {root.name} read", number + 1, len(paths))
+        progress(f"files of {root.name} read", number + 1, len(paths))
     if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
     return Side(str(root), found, prints.table())
@@ -236,7 +229,7 @@ class _Prints:
         return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.array(self.group, np.int64))
 
 
-def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress | None = None) -> tuple[Side, Side]:
+def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress = silent) -> tuple[Side, Side]:
     """Both sides. One corpus named twice is parted by role, and then either part may be empty. Else everything of the
     held-out side counts, and of a pretrain side that says roles what is pretrain. `notes` say what was left out.
 

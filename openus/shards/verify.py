@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from openus import manifest
+from openus.data import Progress, silent
 from openus.errors import CorpusError
 from openus.shards.read import StoredSample, samples
 
@@ -40,7 +40,7 @@ class Verdict:
         return not self.faults
 
 
-def verify(corpus: Path, progress: Callable[[str, int, int], None] | None = None) -> Verdict:
+def verify(corpus: Path, progress: Progress = silent) -> Verdict:
     """Read every shard of `corpus` against `manifest.parquet`: checksums, counts, addresses, decodability.
 
     Raises CorpusError when there is no readable manifest.
@@ -73,8 +73,7 @@ def verify(corpus: Path, progress: Callable[[str, int, int], None] | None = None
                 unseen.discard(sample.key)
         except CorpusError as error:
             faults.append(Fault(name, None, error.message))
-        if progress:
-            progress("shards read", number, len(both))
+        progress("shards read", number, len(both))
     faults += [Fault(str(kept[key]["shard"]), key, "the shard does not hold it") for key in sorted(unseen)]
     return Verdict(shards=len(found), samples=count, faults=tuple(faults))
 
