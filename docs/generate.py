@@ -15,9 +15,9 @@ from typing import Any
 
 from model import params as training
 from openus import manifest, params, relations, sources
+from openus.cards import word
 from openus.data import Card
 from openus.fetch.listing import by_hand
-from openus.terminal import word
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Made by `make docs` from the code: mend it there. -->\n"

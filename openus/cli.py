@@ -95,13 +95,13 @@ def list_command(as_json: bool, **wanted: str | None) -> None:
     Images are counted as published, and as unique: without those that another source holds too, or that stand in one
     source twice, as far as that is known.
     """
-    from openus import sources, terminal
+    from openus import cards, sources
 
-    cards = terminal.chosen([sources.load(slug).card for slug in sources.slugs()], **wanted)
+    chosen = sources.chosen([sources.load(slug).card for slug in sources.slugs()], **wanted)
     if as_json:
-        _print_json({"sources": [terminal.listed(card) for card in cards]})
+        _print_json({"sources": [cards.listed(card) for card in chosen]})
     else:
-        terminal.print_sources(cards)
+        cards.print_sources(chosen)
 
 
 @main.command()
@@ -112,7 +112,7 @@ def info(slug: str, bibtex: bool, as_json: bool) -> None:
     """Show one source's whole card: what it is, what one may do with it, how to get it."""
     from dataclasses import asdict
 
-    from openus import sources, terminal
+    from openus import cards, sources
 
     card = sources.load(slug).card
     if bibtex and as_json:
@@ -120,9 +120,9 @@ def info(slug: str, bibtex: bool, as_json: bool) -> None:
     if bibtex:
         click.echo(card.citation)
     elif as_json:
-        _print_json(asdict(card) | terminal.related(card))
+        _print_json(asdict(card) | cards.related(card))
     else:
-        click.echo(terminal.card_text(card))
+        click.echo(cards.card_text(card))
 
 
 def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
@@ -173,6 +173,7 @@ def fetch(
     from openus.fetch.adopt import adopt
     from openus.fetch.client import Client
     from openus.fetch.folder import Fetched
+    from openus.progress import transfers
 
     alone = origin is None or (len(slugs) == 1 and not mirror)
     if (bool(slugs) + everything + only_open) != 1 or not alone or (mirror and not slugs):
@@ -190,7 +191,7 @@ def fetch(
         if not as_json:
             click.echo(terminal.fetched_text(one), err=isinstance(one, site.Missed))
 
-    with Client() as client, terminal.transfers() as report:
+    with Client() as client, transfers() as report:
         if origin is not None:
             done(adopt(chosen[0], root, origin, accepted=accept_licence, keep=keep_archives, report=report))
         elif slugs:
@@ -273,6 +274,7 @@ def build_shards(
     from openus import build, terminal
     from openus.engine import ENGINES
     from openus.params import from_yaml
+    from openus.progress import progress
 
     parameters = from_yaml(params_file)
     if seed is not None:
@@ -293,7 +295,7 @@ def build_shards(
             "openus: patients of your archives are hashed under the public default key; set OPENUS_SALT to a secret "
             "of your own before you pass anything on.", err=True,
         )  # fmt: skip
-    with terminal.progress() as progress:
+    with progress() as report:
         result = build.build(
             chosen,
             out,
@@ -302,7 +304,7 @@ def build_shards(
             salt=salt,
             workers=ENGINES[engine](workers or os.cpu_count() or 1),
             adjudicated=adjudicated,
-            progress=progress,
+            progress=report,
         )
     empty = [slug for slug, count in result["sources"].items() if count["seen"] == 0]
     for slug in empty:
@@ -321,11 +323,11 @@ def verify(out: Path, as_json: bool) -> None:
     """Re-read every shard of the corpus OUT against its manifest."""
     from dataclasses import asdict
 
-    from openus import terminal
+    from openus.progress import progress
     from openus.shards.verify import verify as run
 
-    with terminal.progress() as progress:
-        verdict = run(out, progress)
+    with progress() as report:
+        verdict = run(out, report)
     if as_json:
         errors = [asdict(fault) for fault in verdict.faults]
         _print_json({"ok": verdict.ok, "shards": verdict.shards, "samples": verdict.samples, "errors": errors})
@@ -361,26 +363,27 @@ def check_leakage(
     A split file has a column that names pictures (key, path, or file name without suffix: `key`, `ID`, `filename` …)
     and one that names their part (`split`, `fold`, `kFold`, `set` …).
     """
-    from openus import leakage, terminal
+    from openus import leakage
     from openus.dedup.adjudicate import adjudications
     from openus.params import from_yaml
+    from openus.progress import progress
     from openus.storage import write_text
 
     parameters = from_yaml(params_file)
     verdicts = adjudications(adjudicated) if adjudicated else None
-    with terminal.progress() as progress:
+    with progress() as report:
         if split is not None:
             if pretrain and held_out and pretrain != held_out:
                 raise UsageError("--split audits one corpus, but two are named.", "Name it once, as --pretrain.")
             if not (pretrain or held_out):
                 raise UsageError("--split needs the corpus that it splits.", "Name it as --pretrain.")
-            left = right = leakage.read_side(pretrain or held_out or Path(), parameters, progress)
-            findings = leakage.audit_split(left, split, parameters.dedup, verdicts, progress)
+            left = right = leakage.read_side(pretrain or held_out or Path(), parameters, report)
+            findings = leakage.audit_split(left, split, parameters.dedup, verdicts, report)
         else:
             if pretrain is None or held_out is None:
                 raise UsageError("It needs two sides.", "Name --pretrain and --held-out.")
-            left, right = leakage.sides(pretrain, held_out, parameters, progress)
-            findings = leakage.check(left, right, parameters.dedup, verdicts, progress)
+            left, right = leakage.sides(pretrain, held_out, parameters, report)
+            findings = leakage.check(left, right, parameters.dedup, verdicts, report)
     if html is not None:
         write_text(html, leakage.page(findings, left, right))
     if as_json:

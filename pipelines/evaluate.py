@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model.evaluate import evaluate
 from model.params import evaluate_params
-from openus import terminal
+from openus.progress import progress
 from pipelines.settings import FILE, load, stage
 
 OUT = Path("results/evaluate")
@@ -14,5 +14,5 @@ if __name__ == "__main__":
     with stage():
         benchmark, model, protocol = sys.argv[1:]
         out = OUT / benchmark / model / protocol
-        with terminal.progress() as report:
+        with progress() as report:
             evaluate(load().out, benchmark, model, protocol, evaluate_params(FILE), out, report)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from model.params import evaluate_params
-from openus import terminal
 from openus.cli import Command
+from openus.progress import progress
 
 PATH = click.Path(path_type=Path)
 
@@ -30,7 +30,7 @@ def main(
     from model.evaluate.run import evaluate, units
 
     params = evaluate_params(params_file)
-    with terminal.progress() as report:
+    with progress() as report:
         result = evaluate(corpus, benchmark, model, protocol, params, out, report)
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, indent=1))

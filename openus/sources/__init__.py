@@ -15,14 +15,15 @@ from __future__ import annotations
 import difflib
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from openus import anatomy as words
 from openus.data import Card, Item
-from openus.errors import UnknownSource
+from openus.errors import UnknownSource, UsageError
 from openus.media import suffix_format
 from openus.sources._layout import is_hidden, rule_of
 
@@ -66,6 +67,38 @@ def load(slug: str) -> Source:
         raise UnknownSource(f"There is no source {slug!r}.", f"{meant}`openus list` shows all.")
     module = _module(name)
     return Source(module.CARD, module.items, module.IGNORED, module.IMAGES)
+
+
+def chosen(
+    cards: Sequence[Card],
+    anatomy: str | None,
+    medium: str | None,
+    access: str | None,
+    commercial_use: str | None,
+    redistribution: str | None,
+) -> list[Card]:
+    """The cards that fit all that is asked for. Raises UsageError for a word that no card could fit."""
+    media = {medium for card in cards for medium in card.media}
+    gates = {card.access.gated for card in cards} - {None}
+    kinds = {card.access.kind for card in cards} | gates
+    for what, value, known in (("medium", medium, media), ("access", access, kinds)):
+        if value is not None and value not in known:
+            raise UsageError(f"No source has the {what} {value!r}.", f"Known are {', '.join(sorted(map(str, known)))}.")
+    if anatomy is not None:
+        try:
+            words.check(anatomy)
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+    permissions = {"yes": True, "no": False, "unknown": None}
+    return [
+        card
+        for card in cards
+        if (anatomy is None or words.within(card.anatomy, anatomy))
+        and (medium is None or medium in card.media)
+        and (access is None or access in (card.access.kind, card.access.gated))
+        and (commercial_use is None or card.licence.commercial_use is permissions[commercial_use])
+        and (redistribution is None or card.licence.redistribution is permissions[redistribution])
+    ]
 
 
 def ignore_rule(source: Source, path: str, format: str | None) -> str:
