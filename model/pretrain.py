@@ -34,7 +34,7 @@ from model.params import PretrainParams, pretrain_params
 from model.run import Run, prepare
 from model.start import start
 from model.world import World, ignore_stops, join, told_to_stop
-from openus.cli import Command
+from openus.command import Command
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import digest
 from openus.storage import atomic, sweep

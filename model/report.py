@@ -20,7 +20,7 @@ from model.evaluate import compare, encoders
 from model.evaluate.run import units
 from model.metrics import holm
 from model.params import EncoderParams, EvaluateParams, evaluate_params
-from openus.cli import Command
+from openus.command import Command
 from openus.errors import CorpusError
 from openus.storage import atomic, write_text
 

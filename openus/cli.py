@@ -1,76 +1,24 @@
-"""The command line: parse, call, print. No logic. Errors become one sentence on standard error and an exit code."""
+"""The command line: parse, call, print. No logic. What ends a command early is told by `openus.command`."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from openus import __version__
-from openus.errors import OpenusError, UsageError
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-PATH = click.Path(path_type=Path)
-
-
-class Command(click.Command):
-    """A command whose OpenusErrors are one sentence, not a traceback (unless `--debug`)."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; translate errors into exit codes."""
-        try:
-            return super().invoke(ctx)
-        except OpenusError as error:
-            if ctx.find_root().params.get("debug"):
-                raise
-            click.echo(f"openus: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("openus: stopped; run the same command again to go on.", err=True)
-            ctx.exit(130)
-        except BrokenPipeError:
-            sys.stderr.close()  # a closed pipe (`| head`) is no error to tell of
-            ctx.exit(1)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if ctx.find_root().params.get("debug"):
-                raise
-            click.echo(
-                f"openus: {type(error).__name__}: {error} This is unexpected: --debug shows where.",
-                err=True,
-            )
-            ctx.exit(1)
-
-
-class Group(click.Group):
-    """The commands, in the order of work."""
-
-    command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added."""
-        return list(self.commands)
+from openus.command import AS_JSON, DEBUG, PATH, Group
+from openus.errors import UsageError
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openus")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def main(debug: bool) -> None:
     """Turn scattered public ultrasound data, and your own, into one corpus that can be trained on and defended."""
-    import logging
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            click.echo(f"openus: {record.getMessage()}", err=True)
-
-    logger = logging.getLogger("openus")
-    logger.handlers = [Handler(logging.WARNING)]
-    logger.propagate = False
 
 
 def _print_json(value: Any) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import yaml
 
 from openus import sources
-from openus.errors import OpenusError
+from openus.command import border
 from openus.params import LocalParams, Params, from_yaml
 from openus.sources import Source, local
 
@@ -64,14 +62,9 @@ def load(path: Path = FILE) -> Settings:
     )
 
 
-@contextlib.contextmanager
-def stage() -> Iterator[None]:
+def stage() -> AbstractContextManager[None]:
     """A stage's work: an error of ours is one sentence, not a traceback."""
-    try:
-        yield
-    except OpenusError as error:
-        print(f"openus: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    return border(debug=None)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from model.params import evaluate_params
-from openus.cli import Command
+from openus.command import Command
 from openus.progress import progress
 
 PATH = click.Path(path_type=Path)

@@ -1,0 +1,89 @@
+"""The border of a program: errors and warnings leave as sentences on standard error, errors as exit codes too."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from openus.errors import OpenusError
+
+PATH = click.Path(path_type=Path)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+class Command(click.Command):
+    """A command with the border around it; `--debug`, where the program has it, shows tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it raises becomes an exit code."""
+        with border(debug=bool(ctx.find_root().params.get("debug"))):
+            return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """The commands, in the order of work."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added."""
+        return list(self.commands)
+
+
+@contextlib.contextmanager
+def border(*, debug: bool | None) -> Iterator[None]:
+    """The work of a program. Warnings of ours are sentences on standard error, and so is what ends it early.
+
+    Args:
+        debug: whether errors go through with their traceback. None for a program that has no option for it: then
+            those that nobody expected do, since there is no second run that would show where.
+
+    Raises SystemExit: the exit code of an OpenusError, 130 for Ctrl-C, 1 for a closed pipe and for the unexpected.
+    """
+    with _warnings_told():
+        try:
+            yield
+        except OpenusError as error:
+            if debug:
+                raise
+            _leave(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _leave("stopped; run the same command again to go on.", 130)
+        except BrokenPipeError:
+            sys.stderr.close()  # a closed pipe (`| head`) is no error to tell of
+            sys.exit(1)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if debug is not False:
+                raise
+            _leave(f"{type(error).__name__}: {error} This is unexpected: --debug shows where.", 1)
+
+
+def _leave(sentence: str, code: int) -> None:
+    click.echo(f"openus: {sentence}", err=True)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _warnings_told() -> Iterator[None]:
+    """What is logged as a warning goes to standard error, like all else that is not asked for."""
+    logger = logging.getLogger("openus")
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [_Told(logging.WARNING)], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before
+
+
+class _Told(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"openus: {record.getMessage()}", err=True)
