@@ -34,6 +34,9 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log whole addr
 USER_AGENT = f"openus/{__version__} (ultrasound dataset curation toolkit)"
 """Own, because sites turn default ones away."""
 
+BY_HAND = "Get it by hand, as `openus info` tells, and adopt it with --from."
+"""What to do where no program gets further."""
+
 MOST_REDIRECTS = 10
 MOST_TEXT = 64 << 20
 """Bytes of a JSON or HTML answer."""
@@ -299,7 +302,7 @@ class Client:
         if _is_address(url):
             return self.mapped(url)
         to = "" if url == asked else f" leads to {told(url)}, which"
-        raise FetchError(f"{told(asked)}{to} is no web address.", _BY_HAND)
+        raise FetchError(f"{told(asked)}{to} is no web address.", BY_HAND)
 
     def expect(self, answer: Answer, url: str) -> None:
         """Nothing, where `answer` is 200 or 206. Raises Transient where the same may work later, else FetchError."""
@@ -307,13 +310,14 @@ class Client:
         if status in (200, 206) and headers.get("x-amzn-waf-action") is None:
             return
         where, limit = told(url), headers.get("x-ratelimit-remaining")
+        phrase = httpx2.codes.get_reason_phrase(status)
         if status in (429, 503):
-            raise Transient(f"answers {status} {_PHRASES[status]}", _retry_after(headers))
+            raise Transient(f"answers {status} {phrase}", _retry_after(headers))
         if status in (408, 500, 502, 504):
-            raise Transient(f"answers {status} {_PHRASES[status]}")
+            raise Transient(f"answers {status} {phrase}")
         if headers.get("x-amzn-waf-action") is not None or headers.get("cf-mitigated") is not None:
             raise FetchError(
-                f"{where} answers {status} with a challenge that only a browser passes.", _BY_HAND, renewable=True
+                f"{where} answers {status} with a challenge that only a browser passes.", BY_HAND, renewable=True
             )
         head = b""
         with contextlib.suppress(Transient):
@@ -336,8 +340,8 @@ class Client:
             )
         said = said or page
         raise FetchError(
-            f"{where} answers {status} {_PHRASES.get(status, '')}".rstrip() + (f": {said}" if said else "") + ".",
-            _HINTS.get(status, _BY_HAND),
+            f"{where} answers {status} {phrase}".rstrip() + (f": {said}" if said else "") + ".",
+            _HINTS.get(status, BY_HAND),
             renewable=status in (400, 401, 403, 404, 410),
         )
 
@@ -401,7 +405,7 @@ def _parsed(url: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         what = page_title(text.encode()) or "no JSON"
-        raise FetchError(f"{told(url)} gave {what} where a listing is due.", _BY_HAND, renewable=True) from error
+        raise FetchError(f"{told(url)} gave {what} where a listing is due.", BY_HAND, renewable=True) from error
 
 
 def _is_address(url: str) -> bool:
@@ -472,12 +476,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-_BY_HAND = "Get it by hand, as `openus info` tells, and adopt it with --from."
-_PHRASES = {
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 410: "Gone",
-    429: "Too Many Requests", 451: "Unavailable For Legal Reasons", 500: "Internal Server Error", 502: "Bad Gateway",
-    503: "Service Unavailable", 504: "Gateway Timeout", 202: "Accepted", 204: "No Content",
-}  # fmt: skip
 _HINTS = {
     401: "It wants a login: docs/fetch.md tells where each site's token is read from.",
     403: "It does not let you in: accept its terms in a browser, or check the token.",

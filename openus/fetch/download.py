@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from openus.data import RemoteFile
 from openus.errors import FetchError
 from openus.fetch.client import Answer, Client, Transient, page_title, told
+from openus.fetch.formats import end_of_zip
 
 Progress = Callable[[int], None]
 """Called with the bytes that came, or with less than nothing where they are thrown away."""
@@ -295,7 +296,7 @@ def _attempt(client: Client, part: _Partial) -> None:
         part.take(chunks)
     if total is not None and part.size < total:
         raise Transient(f"broke off after {part.size:,} of {total:,} bytes")
-    if total is None and not _ends(file, part.path):
+    if total is None and file.archive == "zip" and end_of_zip(part.path) is None:
         part.forget()  # it has no length: whether it can be gone on with, nobody knows
         raise Transient("broke off: the archive has no end")
     part.begin(part.state.validator, part.size)
@@ -370,15 +371,6 @@ def check_beginning(file: RemoteFile, head: bytes, where: str) -> None:
         )
 
 
-def _ends(file: RemoteFile, part: Path) -> bool:
-    """Whether a file that came without a length has its end, as far as its kind can tell."""
-    if (file.archive or "") != "zip":
-        return True
-    with part.open("rb") as data:
-        data.seek(max(0, part.stat().st_size - (22 + 65_535)))
-        return b"PK\x05\x06" in data.read()
-
-
 def difference(file: RemoteFile, received: Received) -> str | None:
     """What about the bytes that came is not as it was told, None where nothing is."""
     for name, words in (("size_bytes", "bytes"), ("md5", "MD5"), ("sha256", "SHA-256"), ("git_sha1", "git SHA-1")):
@@ -411,8 +403,3 @@ def name_of(answer: Answer) -> str | None:
     if name is None and (found := re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]+))', header)):
         name = (found[1] or found[2] or "").strip()
     return re.split(r"[/\\]", name)[-1] or None if name else None
-
-
-def last_part(url: str) -> str:
-    """The last part of an address' path, decoded."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])

@@ -38,7 +38,7 @@ def extract(archive: Path, volumes: Sequence[Path], target: Target) -> None:
         elif _is_tar(first):
             with archive.open("rb") as stream:
                 _tar_or_file(stream, target)
-        elif archive.name.lower().endswith((".zip", ".change2zip")) and _end_of_zip(archive) is not None:
+        elif archive.name.lower().endswith((".zip", ".change2zip")) and end_of_zip(archive) is not None:
             _zip(volumes, target)
         else:
             raise ArchiveError(
@@ -177,7 +177,7 @@ def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) ->
     """
     if volumes[0].name.lower().endswith(".001"):  # one zip, cut into pieces
         return
-    end = _end_of_zip(volumes[-1])
+    end = end_of_zip(volumes[-1])
     if len(volumes) == 1 and (end is None or end.this_disk in (0, _IN_ZIP64)):
         return
     if end is None:
@@ -211,11 +211,12 @@ class _EndOfZip:
 
 def is_single_zip(path: Path) -> bool:
     """Whether a zip says that it has no other volumes."""
-    end = _end_of_zip(path)
+    end = end_of_zip(path)
     return end is not None and end.this_disk == 0
 
 
-def _end_of_zip(path: Path) -> _EndOfZip | None:
+def end_of_zip(path: Path) -> _EndOfZip | None:
+    """The last end record of a file, None where it has none, or not all of it."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (22 + 65_535)))
         tail = file.read()

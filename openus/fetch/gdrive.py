@@ -14,10 +14,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError
-from openus.fetch.archive import SUFFIXES
-from openus.fetch.client import Answer, Client, below, page_title, told
+from openus.fetch.archive import kind
+from openus.fetch.client import BY_HAND, Answer, Client, below, page_title, told
 from openus.fetch.download import name_of
-from openus.media import suffix_format
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +37,11 @@ _ENTRY = re.compile(
 _DOCUMENT = re.compile(r"/(document|spreadsheets|presentation)/d/(?!.*/export)")
 _EXPORTS = {"document": "docx", "spreadsheets": "xlsx", "presentation": "pptx"}
 
-_BY_HAND = "Get it by hand, as `openus info` tells, and adopt it with --from."
-_PRIVATE = "is not public: Google wants a login", f"Ask its owner. {_BY_HAND}"
+_PRIVATE = "is not public: Google wants a login", f"Ask its owner. {BY_HAND}"
 _REFUSALS = (
     (
         r"too many users have viewed|^google drive [-–] (?:la )?(?:quota|cuota|kuota|quote)",
-        ("was downloaded by too many users: its quota is used up", f"Try again in a day. Or: {_BY_HAND}"),
+        ("was downloaded by too many users: its quota is used up", f"Try again in a day. Or: {BY_HAND}"),
     ),
     (
         r"infected with a virus",
@@ -55,7 +53,7 @@ _REFUSALS = (
     ),
     (
         r"automated queries|unusual traffic",
-        ("is refused: Google takes this network for a robot", f"Try again later, or from elsewhere. {_BY_HAND}"),
+        ("is refused: Google takes this network for a robot", f"Try again later, or from elsewhere. {BY_HAND}"),
     ),
     (r"you need (?:access|permission)", _PRIVATE),
 )
@@ -75,16 +73,16 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
     folder = access.ids.get("folder")
     for one in [*ids, *([folder] if folder is not None else [])]:
         if not re.fullmatch(_ID, one):
-            raise FetchError(f"{one!r} is no id of Google Drive.", _BY_HAND)
+            raise FetchError(f"{one!r} is no id of Google Drive.", BY_HAND)
     files = [_file(client, one) for one in ids]
     if folder is not None:
         files += _folder(client, folder)
     if not files:
-        raise FetchError(f"Google Drive has no copy of what {access.url} gives.", " ".join(access.steps) or _BY_HAND)
+        raise FetchError(f"Google Drive has no copy of what {access.url} gives.", " ".join(access.steps) or BY_HAND)
     names = [file.name for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FetchError(f"Google Drive gives more than one file named {twice[0]!r} for {access.url}.", _BY_HAND)
+        raise FetchError(f"Google Drive gives more than one file named {twice[0]!r} for {access.url}.", BY_HAND)
     return files
 
 
@@ -96,15 +94,15 @@ def _file(client: Client, one: str, name: str | None = None) -> RemoteFile:
         if page is None:
             name = name or name_of(answer)
             if name is None:
-                raise FetchError(f"{what} comes without a name.", _BY_HAND)
+                raise FetchError(f"{what} comes without a name.", BY_HAND)
             length = answer.headers.get("content-length", "")
-            return RemoteFile(name, url, int(length) if length.isdecimal() else None, archive=_archive(name))
+            return RemoteFile(name, url, int(length) if length.isdecimal() else None, archive=kind(name))
         if found := _DOCUMENT.search(urlsplit(answer.url).path):
-            kind = found[1]
-            url = f"https://docs.google.com/{kind}/d/{one}/export?format={_EXPORTS[kind]}"
+            document = found[1]
+            url = f"https://docs.google.com/{document}/d/{one}/export?format={_EXPORTS[document]}"
         else:
             url = _confirmed(what, page)
-    raise FetchError(f"{what} is behind one page after the other.", _BY_HAND)
+    raise FetchError(f"{what} is behind one page after the other.", BY_HAND)
 
 
 def _folder(client: Client, top: str) -> list[RemoteFile]:
@@ -124,18 +122,18 @@ def _folder(client: Client, top: str) -> list[RemoteFile]:
         for found, title in entries:
             name, one = re.sub(r"[/\\]", "_", title), found["id"]  # a title is no path: `/` is a letter like others
             if name in ("", ".", ".."):
-                raise FetchError(f"{what} holds an entry named {name!r}, which is refused.", _BY_HAND)
+                raise FetchError(f"{what} holds an entry named {name!r}, which is refused.", BY_HAND)
             if name.startswith("."):
                 log.warning("%s: %r is left out: it is hidden.", what, name)
             elif found["file"]:
-                files[path + name, one] = RemoteFile(path + name, DIRECT.format(one), archive=_archive(name))
+                files[path + name, one] = RemoteFile(path + name, DIRECT.format(one), archive=kind(name))
             elif not found["folder"]:
                 log.warning("%s: %r is left out: it is a document of Google's own, not a file.", what, name)
             elif one not in seen:  # links may lead in circles
                 seen.add(one)
                 left.append((one, f"{path}{name}/"))
         if len(seen) > MOST_FOLDERS:
-            raise FetchError(f"The folder {top} on Google Drive holds more than {MOST_FOLDERS:,} others.", _BY_HAND)
+            raise FetchError(f"The folder {top} on Google Drive holds more than {MOST_FOLDERS:,} others.", BY_HAND)
     if not files:
         raise FetchError(f"The folder {top} on Google Drive holds no file.", "Look at it in a browser.")
     return [_file(client, one, name) if file.archive else file for (name, one), file in files.items()]
@@ -166,13 +164,13 @@ def _page(client: Client, what: str, answer: Answer) -> str:
     if below(answer.url, client.mapped("https://accounts.google.com")) or answer.status == 401:
         raise FetchError(f"{what} {_PRIVATE[0]}.", _PRIVATE[1])
     if answer.status in (404, 410):
-        raise FetchError(f"{what} is gone ({answer.status}).", f"Look at the source's page for a new link. {_BY_HAND}")
+        raise FetchError(f"{what} is gone ({answer.status}).", f"Look at the source's page for a new link. {BY_HAND}")
     data = bytearray()
     if answer.headers.get("content-type", "text/html").startswith("text/"):
         for chunk in answer.chunks:
             data += chunk
             if len(data) > MOST_PAGE:
-                raise FetchError(f"{what} has a page of more than {MOST_PAGE >> 20} MiB.", _BY_HAND)
+                raise FetchError(f"{what} has a page of more than {MOST_PAGE >> 20} MiB.", BY_HAND)
     page = bytes(data).decode("utf-8", "replace")
     if answer.status == 403 or (answer.status != 200 and _reason(page) is not None):
         raise _refusal(what, page)
@@ -196,7 +194,7 @@ def _confirmed(what: str, page: str) -> str:
     else:
         raise _refusal(what, page)
     if not _GOOGLE.fullmatch(found):
-        raise FetchError(f"{what} leads to {found.partition('?')[0][:200]!r}, which is not Google's.", _BY_HAND)
+        raise FetchError(f"{what} leads to {found.partition('?')[0][:200]!r}, which is not Google's.", BY_HAND)
     if link is None and read.action is not None:
         parts = urlsplit(found)
         found = urlunsplit(parts._replace(query=urlencode(dict(parse_qsl(parts.query)) | read.fields)))
@@ -205,7 +203,7 @@ def _confirmed(what: str, page: str) -> str:
 
 def _refusal(what: str, page: str) -> FetchError:
     """What a page says that gives nothing."""
-    reason, hint = _reason(page) or (None, _BY_HAND)
+    reason, hint = _reason(page) or (None, BY_HAND)
     if reason is not None:
         return FetchError(f"{what} {reason}.", hint)
     said = " ".join(_Page(page).words)[:200]
@@ -215,11 +213,6 @@ def _refusal(what: str, page: str) -> FetchError:
 def _reason(page: str) -> tuple[str, str] | None:
     said = " ".join(_Page(page).words).lower()
     return next((known for pattern, known in _REFUSALS if re.search(pattern, said)), None)
-
-
-def _archive(name: str) -> str | None:
-    found = next((suffix[1:] for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
-    return found if suffix_format(name) is None else None
 
 
 class _Page(HTMLParser):
