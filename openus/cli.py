@@ -168,12 +168,13 @@ def fetch(
 def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
     """Compare each ROOT/<slug> folder DIR, byte for byte, with the lock file of what came. Needs no network."""
     from openus.fetch import lock as locks
+    from openus.sources import LOCK_NAME
 
     wrong = {}
     for folder in folders:
         lock = locks.read(folder)
         if lock is None:
-            raise UsageError(f"{folder} has no {locks.NAME}.", "Only what `openus fetch` brought or adopted has one.")
+            raise UsageError(f"{folder} has no {LOCK_NAME}.", "Only what `openus fetch` brought or adopted has one.")
         wrong[str(folder)] = locks.differences(folder, lock)
         if not as_json:
             for line in wrong[str(folder)]:

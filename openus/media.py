@@ -28,6 +28,9 @@ SUFFIXES: dict[str, str] = {
 }  # fmt: skip
 """Suffix -> the format it pretends to be."""
 
+DATA_PART_SUFFIXES = (".raw", ".zraw", ".img", ".raw.gz", ".zraw.gz", ".img.gz")
+"""Names of the values that belong to a volume's header."""
+
 HEAD_BYTES = 4096
 TEXT_HEADER_BYTES = 1 << 26
 """Longest text header that is read: sequences of a tracked probe carry kilobytes for each frame."""

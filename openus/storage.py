@@ -50,6 +50,15 @@ def _counts(path: Path) -> bool:
         return True
 
 
+def is_hidden(path: str) -> bool:
+    """Whether a component of the relative path begins with a dot or is the folder that macOS adds to archives.
+
+    >>> is_hidden("__MACOSX/a/._1.png"), is_hidden("a/1.png")
+    (True, False)
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
 def printable(name: str) -> str:
     """A file name that Parquet, JSON and a terminal can hold: bytes that are no UTF-8 become `\\xNN`.
 

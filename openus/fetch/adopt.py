@@ -34,9 +34,8 @@ from openus.fetch.folder import (
 )
 from openus.fetch.listing import check_terms, steps
 from openus.fetch.lock import Lock, Locked
-from openus.sources import Source
-from openus.sources._layout import is_hidden
-from openus.storage import sha256_file, walk
+from openus.sources import LOCK_NAME, Source
+from openus.storage import is_hidden, sha256_file, walk
 
 
 def adopt(
@@ -75,13 +74,13 @@ def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: boo
         raise UsageError(f"{origin} holds {folder}, to which it should go.", "Move what you downloaded elsewhere.")
     before = locks.read(folder)
     if before is not None and before.slug != card.slug:
-        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
+        raise FetchError(f"{folder / LOCK_NAME} is {before.slug}'s.", "Move it away.")
     mending = before if before is not None and before.whole else None
     if mending and not locks.lost(folder, mending, quick=True):
         return already(source, folder, mending, [f"nothing of {origin} was taken."])
     with alone(folder) as work:
         others = {path.name for path in folder.iterdir()} - {WORK}
-        if others - {locks.NAME} and not mending:
+        if others - {LOCK_NAME} and not mending:
             raise FetchError(f"{folder} holds something already.", "Move it away, then adopt.")
         made = work / ADOPTED
         shutil.rmtree(made, ignore_errors=True)
@@ -130,7 +129,7 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     all_paths = set(paths)
     for path in paths:
-        if path.rpartition("/")[2] == locks.NAME:
+        if path.rpartition("/")[2] == LOCK_NAME:
             theirs = locks.read((origin / path).parent)
             if theirs is not None and theirs.slug != slug:
                 raise FetchError(f"{origin} holds {theirs.slug} too, in {path}.", f"Name the folder of {slug} itself.")

@@ -29,7 +29,7 @@ from pathlib import Path
 from openus.errors import ArchiveError
 from openus.fetch.formats import extract, is_single_zip
 from openus.fetch.target import Limits, Target
-from openus.media import suffix_format
+from openus.media import DATA_PART_SUFFIXES, suffix_format
 from openus.storage import sweep, walk
 
 SUFFIXES = (
@@ -41,8 +41,6 @@ zip is not an archive by its bytes alone: workbooks and documents are zips too."
 
 _LATER_VOLUME = re.compile(r"\.part0*(?:[2-9]|[1-9]\d+)\.rar$", re.IGNORECASE)
 
-_DATA_PARTS = (".raw.gz", ".img.gz", ".zraw.gz")
-"""Names of the values that belong to a volume's header."""
 UNPACKED = ".unpacked"
 """Behind an archive's whole name: no two archives, and no folder of the publisher's, meet in it."""
 
@@ -161,7 +159,7 @@ def archives(folder: Path) -> list[Path]:
         if (
             name.endswith(SUFFIXES)
             and suffix_format(name) is None
-            and not name.endswith(_DATA_PARTS)
+            and not name.endswith(DATA_PART_SUFFIXES)
             and not (name.startswith(".") or _LATER_VOLUME.search(name))
         ):
             found.append(folder / path)

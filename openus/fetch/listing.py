@@ -12,10 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from openus.data import Access, Card, Licence, RemoteFile
 from openus.errors import FetchError, UsageError
-from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED
 from openus.fetch.client import Client
-from openus.sources import Source
+from openus.sources import LOCK_NAME, Source
 
 Resolve = Callable[[Access, Client], list[RemoteFile]]
 
@@ -159,7 +158,7 @@ def safe(card: Card, name: str) -> str:
     bad = odd or any(
         part in ("", ".", "..") or len(part.encode(errors="replace")) > 226 or part.endswith(UNPACKED) for part in parts
     )
-    bad = bad or name == locks.NAME or len(name) > 1000
+    bad = bad or name == LOCK_NAME or len(name) > 1000
     if bad or "\\" in name or parts[0].startswith("."):
         raise FetchError(f"{card.slug}: its site lists a file named {name!r}, which is refused.", steps(card))
     return name

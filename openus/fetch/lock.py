@@ -14,10 +14,9 @@ from typing import Any
 from openus.errors import FetchError, UnreadableFile
 from openus.fetch.archive import UNPACKED, opener, openers
 from openus.fetch.target import DEEPEST, LONGEST
-from openus.sources._layout import is_hidden
-from openus.storage import printable, sha256_file, walk, write_text
+from openus.sources import LOCK_NAME
+from openus.storage import is_hidden, printable, sha256_file, walk, write_text
 
-NAME = "fetch.lock.json"
 FORMAT = 1
 PINNED = "nothing: pinned here"
 
@@ -79,7 +78,7 @@ def now() -> str:
 
 def read(folder: Path) -> Lock | None:
     """The lock of a source's folder, None without one. Raises FetchError where it is no lock of this kind."""
-    path = folder / NAME
+    path = folder / LOCK_NAME
     try:
         if not path.exists():
             return None
@@ -118,7 +117,7 @@ def _locked(told: dict[str, Any]) -> Locked:
     for size, sha256 in [(one.size_bytes, one.sha256), *(contents or {}).values()]:
         if type(size) is not int or not 0 <= size < 1 << 63 or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError("a size or checksum in it is none")
-    ours = one.name == NAME or is_hidden(one.name) or f"{UNPACKED}/" in f"{one.name}/"
+    ours = one.name == LOCK_NAME or is_hidden(one.name) or f"{UNPACKED}/" in f"{one.name}/"
     if ours or not all(map(_stays_inside, [one.name, *(contents or ())])):
         raise ValueError("a name in it leaves its folder")
     if not re.fullmatch(r"[\dT:+.Z-]+", one.received) or not re.fullmatch(r"[\w: ]+", one.verified):
@@ -139,11 +138,11 @@ def _stays_inside(name: object) -> bool:
 
 def write(folder: Path, lock: Lock) -> None:
     """Put `lock` into its folder, whole or not at all."""
-    for left in folder.glob(f".{NAME}.*.part"):
+    for left in folder.glob(f".{LOCK_NAME}.*.part"):
         left.unlink(missing_ok=True)  # of a run that was killed as it wrote
     told = asdict(lock) | {"files": [asdict(one) for _, one in sorted(lock.files.items())], "format": FORMAT}
     text = json.dumps(told, indent=1, sort_keys=True)
-    write_text(folder / NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
+    write_text(folder / LOCK_NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
 
 
 def contents(unpacked: Path, progress: Callable[[int], None] = lambda _: None) -> dict[str, tuple[int, str]]:
@@ -184,7 +183,7 @@ def top(path: str) -> str:
 
 def _paths(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
     listed, unlisted = walk(folder)
-    shown = [path for path in listed if path != NAME and not is_hidden(path)]
+    shown = [path for path in listed if path != LOCK_NAME and not is_hidden(path)]
     return shown, [(path, why) for path, why in unlisted if not is_hidden(path)]
 
 

@@ -42,9 +42,8 @@ from openus.fetch.folder import (
 )
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
-from openus.sources import Source
-from openus.sources._layout import is_hidden
-from openus.storage import sha256_file
+from openus.sources import LOCK_NAME, Source
+from openus.storage import is_hidden, sha256_file
 
 MOST_AT_ONCE = 4
 """Files of one site."""
@@ -78,7 +77,7 @@ def fetch(
     check_terms(card, accepted)
     before = locks.read(folder)
     if before is not None and before.slug != card.slug:
-        raise FetchError(f"{folder / locks.NAME} is {before.slug}'s.", "Move it away.")
+        raise FetchError(f"{folder / LOCK_NAME} is {before.slug}'s.", "Move it away.")
     if before is not None and before.whole and not locks.lost(folder, before, quick=True):
         said = _what_changed(card, before, client)
         if keep and any(one.contents and not (folder / one.name).is_file() for one in before.files.values()):

@@ -24,11 +24,14 @@ from types import ModuleType
 from openus import anatomy as words
 from openus.data import Card, Item
 from openus.errors import UnknownSource, UsageError
-from openus.media import suffix_format
-from openus.sources._layout import is_hidden, rule_of
+from openus.media import DATA_PART_SUFFIXES, suffix_format
+from openus.sources._layout import rule_of
+from openus.storage import is_hidden
 
 LOCAL = "local"
 """Module, and first word of the slug, of a person's own archive."""
+LOCK_NAME = "fetch.lock.json"
+"""In a source's folder: what came from where (`openus.fetch.lock`)."""
 
 DATA_PART = "data part of a header/data pair"
 
@@ -38,7 +41,6 @@ _SUFFIXES: dict[str, tuple[str, ...]] = {
     "archive": (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
 }
 _DOCUMENTS = re.compile(r"(?:^|/)(?:LICEN[CS]E|README|CITATION|COPYING|CHANGELOG|AUTHORS)[^/]*$", re.IGNORECASE)
-_DATA_SUFFIXES = (".raw", ".zraw", ".img", ".raw.gz", ".img.gz")
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,12 @@ def ignore_rule(source: Source, path: str, format: str | None) -> str:
     if own:
         return own
     lower = path.lower()
-    data_part = lower.endswith(_DATA_SUFFIXES)
+    data_part = lower.endswith(DATA_PART_SUFFIXES)
     if source.images is None:
         return DATA_PART if data_part else "not a medium"
     if is_hidden(path):
         return "hidden"
-    if path.rpartition("/")[2] == "fetch.lock.json":
+    if path.rpartition("/")[2] == LOCK_NAME:
         return "lock"
     if re.fullmatch(source.images, path):
         return "second copy"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from openus.data import Item
-from openus.storage import walk
+from openus.storage import is_hidden, walk
 
 Rules = Sequence[tuple[str, str]]
 Row = Mapping[str, str]
@@ -35,15 +35,6 @@ _log = logging.getLogger(__name__)
 def outside(*folders: str) -> str:
     """WRAPPER, but nowhere below folders of these names (patterns), where the layout's own paths stand once more."""
     return rf"(?!(?:.*/)?(?:{'|'.join(folders)})/)" + WRAPPER
-
-
-def is_hidden(path: str) -> bool:
-    """Whether a component of the relative path begins with a dot or is the folder that macOS adds to archives.
-
-    >>> is_hidden("__MACOSX/a/._1.png"), is_hidden("a/1.png")
-    (True, False)
-    """
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def rule_of(path: str, ignored: Rules) -> str | None:

@@ -206,11 +206,11 @@ class Folder(RuleBasedStateMachine):
 
     @rule()
     def remove_the_lock(self) -> None:
-        (self.folder / locks.NAME).unlink(missing_ok=True)
+        (self.folder / sources.LOCK_NAME).unlink(missing_ok=True)
 
     @rule(which=st.integers(0, 99), same_size=st.booleans())
     def change_a_file(self, which: int, same_size: bool) -> None:
-        files = [path for path in self.files() if path.name != locks.NAME and not path.name.startswith(".")]
+        files = [path for path in self.files() if path.name != sources.LOCK_NAME and not path.name.startswith(".")]
         if files:
             path = files[which % len(files)]
             old = path.read_bytes()

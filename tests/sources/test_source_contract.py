@@ -24,7 +24,7 @@ from openus import anatomy, media, sources
 from openus.data import Item
 from openus.errors import UnknownSource
 from openus.sources import _layout
-from openus.storage import walk
+from openus.storage import is_hidden, walk
 
 LAYOUTS = layouts()
 SLUGS = sources.slugs()
@@ -151,7 +151,7 @@ def test_a_folder_above_may_be_called_like_one_of_the_layout(slug: str, tmp_path
     layout.build(place)
     for number, folder in enumerate(folders_of(layout), 1):
         top = folder + "/"
-        if _layout.is_hidden(top) or not all(pattern.fullmatch(top + path) for path in layout.images):
+        if is_hidden(top) or not all(pattern.fullmatch(top + path) for path in layout.images):
             continue  # a folder that holds copies of the layout's own paths: what the pattern says on purpose
         root = tmp_path / str(number)
         (root / top).parent.mkdir(parents=True)
