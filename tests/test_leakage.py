@@ -9,8 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
+import pydicom
 import pytest
 from conftest import openus, sample_words
+from pydicom.uid import generate_uid
 
 from openus import leakage, manifest
 from openus.sample import PLANTED
@@ -132,6 +134,37 @@ def test_held_out_patients_leave_the_pretrain_shards(sample: Path, tmp_path: Pat
     assert check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")[0] == 0
 
 
+@pytest.mark.parametrize(("told", "leaks"), [(("", ""), True), (("", "P2"), True), (("P1", "P2"), False)])
+def test_an_examination_on_both_sides_is_a_patient_on_both_sides(
+    sample: Path, tmp_path: Path, told: tuple[str, str], leaks: bool
+) -> None:
+    """Two pictures of one DICOM study; where both name a patient, and another, that counts."""
+    study = generate_uid()
+    for name, file, patient in zip(("train", "test"), ("P1/IM000001", "P2/IM000001"), told, strict=True):
+        dataset = pydicom.dcmread(sample / "_local" / "dicom" / file)
+        dataset.PatientID, dataset.StudyInstanceUID = patient, study
+        (tmp_path / name).mkdir()
+        dataset.save_as(tmp_path / name / "x.dcm")
+        assert (
+            openus("build-shards", "--local", f"{name}={tmp_path / name}", "--out", tmp_path / f"{name}-o").exit_code
+            == 0
+        )
+    code, found = check("--pretrain", tmp_path / "train-o", "--held-out", tmp_path / "test-o")
+    assert [leak["rule"] for leak in found["leaks"]] == ["patient"] * leaks and code == leaks
+    assert all(leak["detail"].startswith("examination local:") for leak in found["leaks"])
+    (tmp_path / "p.yaml").write_text("local: {test: {role: held-out}, train: {}}")
+    words = [w for name in ("train", "test") for w in ("--local", f"{name}={tmp_path / name}")]
+    openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o")
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    assert [row["drop_reason"] for row in rows if row["role"] == "pretrain"] == ["leakage" if leaks else None]
+
+
+def test_pictures_that_tell_no_patient_are_counted(sample: Path, tmp_path: Path) -> None:
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    _, found = check("--pretrain", sample / "hc18", "--held-out", images)
+    assert sum("tell neither patient nor examination" in note for note in found["notes"]) == 2
+
+
 def test_look_alikes_do_not_crowd_a_held_out_picture_out(sample: Path, tmp_path: Path) -> None:
     """Each copy's nearest candidates are the other copies; the held-out original must be asked for all the same."""
     images = sample / "bus-bra" / "BUSBRA" / "Images"
@@ -199,9 +232,11 @@ def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path
     assert (code, found["leaks"]) == (0, [])
     rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
     split = tmp_path / "by_image.csv"  # the flaw of image-level folds
-    split.write_text("key,split\n" + "".join(f"{row['key']},{'ab'[n % 2]}\n" for n, row in enumerate(rows)))
+    parts = "".join(f"{row['key']},{'ab'[n % 2]}\n" for n, row in enumerate(rows))
+    split.write_text(f"key,split\n{parts}lost,a\n")
     code, found = check("--pretrain", tmp_path / "o", "--split", split)
     assert code == 1 and {leak["rule"] for leak in found["leaks"]} == {"patient"}
+    assert "1 names of by_image.csv are of no picture here, lost among them" in found["notes"]
     by_key = {row["key"]: row["patient_id"] for row in rows}
     assert all(by_key[leak["pretrain_key"]] == by_key[leak["held_out_key"]] for leak in found["leaks"])
 

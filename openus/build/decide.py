@@ -23,6 +23,7 @@ from openus.data import Progress, silent
 from openus.dedup import cluster, fingerprint, search
 from openus.errors import CorpusError
 from openus.params import Params
+from openus.patients import Patients
 from openus.sources import Source
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ def _first(*values: float | None) -> float | None:
 def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
     """Give pretrain rows the reasons that need no matching: quality, selection, held-out patients and relations."""
     held_out = [row for row in rows if row["role"] == "held-out"]
-    patients = {row["patient_id"] for row in held_out if row["patient_id"] is not None}
+    patients = Patients()
+    for row in held_out:
+        patients.add(row["key"], *_ids(row))
     benchmarks = {row["source"] for row in held_out}
     partners = _partners(rows, benchmarks)
     benchmarks |= {row["carries"] for row in held_out if row["carries"] is not None}
@@ -184,7 +187,7 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
     for row in rows:
         if row["role"] == "held-out":
             continue
-        leaks = row["patient_id"] in patients or row["source"] in partners or row["carries"] in benchmarks
+        leaks = patients.find(*_ids(row)) or row["source"] in partners or row["carries"] in benchmarks
         if parameters.leakage.drop and leaks:
             row["drop_reason"] = "leakage"
         elif row["quality"] is not None:
@@ -195,6 +198,12 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
             shown = first.setdefault((row["_unit"][0], row["pixel_sha256"]), row["_unit"])
             if shown != row["_unit"]:
                 row["drop_reason"], row["repeats"] = "redundant-frame", shown
+
+
+def _ids(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Patient and examination of a row, each in a list that is empty where it is not known."""
+    patients, studies = ([row[name]] if row[name] is not None else [] for name in ("patient_id", "study_id"))
+    return patients, studies
 
 
 def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> set[str]:
@@ -290,7 +299,7 @@ def _set_clusters(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> N
 
 def _leak(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> None:
     """Every pretrain row that matches a held-out one is `leakage`, and so is all of the same patient or clip."""
-    patients: set[str] = set()
+    patients = Patients()
     videos: set[str] = set()
     for a, b in pairs:
         for mine, other in ((rows[a], rows[b]), (rows[b], rows[a])):
@@ -298,13 +307,13 @@ def _leak(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> None:
                 if mine["duplicate_of"] is None or other["key"] < mine["duplicate_of"]:
                     mine["duplicate_of"] = other["key"]
                 mine["drop_reason"] = "leakage"
-                patients.add(mine["patient_id"])
+                patients.add(mine["key"], *_ids(mine))
                 videos.add(mine["video_id"])
     for row in rows:
-        if row["role"] != "held-out" and row["quality"] != "blank":
-            same_patient = row["patient_id"] is not None and row["patient_id"] in patients
-            if same_patient or (row["video_id"] is not None and row["video_id"] in videos):
-                row["drop_reason"] = "leakage"
+        if row["role"] == "held-out" or row["quality"] == "blank":
+            continue
+        if patients.find(*_ids(row)) or (row["video_id"] is not None and row["video_id"] in videos):
+            row["drop_reason"] = "leakage"
 
 
 def _follow_clips(rows: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 pixel     a pretrain picture is a held-out one, pixel by pixel
 near      it shows the same picture (resized, re-encoded, gamma, cropped, mirrored)
-patient   it is of a patient who is also held out
+patient   it is of a patient who is also held out; where one of two tells no patient, of the same examination
 relation  its source may share patients with a held-out one and is held out together with it
 """
 
@@ -21,6 +21,7 @@ from openus.dedup import search
 from openus.errors import UsageError
 from openus.leakage.sides import Picture, Side
 from openus.params import DedupParams
+from openus.patients import Patients
 
 KEY_COLUMNS = ("key", "id", "ID", "image", "filename", "Filename", "path", "raw_path")
 SPLIT_COLUMNS = ("split", "fold", "kFold", "set", "subset", "partition")
@@ -143,20 +144,28 @@ def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
 def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
     """Patients on both sides; those of own archives only when both sides hashed them under one key."""
     comparable = not pretrain.salt or not held_out.salt or pretrain.salt == held_out.salt
-    first: dict[str, str] = {}
+
+    def ids(picture: Picture) -> tuple[list[str], list[str]]:
+        of_patient, of_study = (
+            [one for one in told if comparable or not one.startswith("local:")]
+            for told in (picture.patients, picture.studies)
+        )
+        return of_patient, of_study
+
+    seen = Patients()
     for picture in sorted(held_out.pictures, key=lambda p: p.key):
-        for patient in picture.patients:
-            first.setdefault(patient, picture.key)
-    if not comparable and any(p.startswith("local:") for picture in pretrain.pictures for p in picture.patients):
+        seen.add(picture.key, *ids(picture))
+    if not comparable and any(
+        p.startswith("local:") for picture in pretrain.pictures for p in picture.patients | picture.studies
+    ):
         notes.append(
             "patients of own archives were hashed under different OPENUS_SALT keys on the two sides: not compared"
         )
+    notes += [note for side in (pretrain, held_out) if (note := side.anonymous)]
     leaks = []
     for picture in pretrain.pictures:
-        for patient in sorted(picture.patients):
-            if patient in first and (comparable or not patient.startswith("local:")):
-                leaks.append(Leak("patient", picture.key, first[patient], f"patient {patient} is on both sides"))
-                break
+        if found := seen.find(*ids(picture)):
+            leaks.append(Leak("patient", picture.key, found[0], f"{found[1]} is on both sides"))
     return leaks
 
 
@@ -188,11 +197,17 @@ def audit_split(
 
     Raises UsageError when the file has no such columns or names nothing of the corpus.
     """
-    part, torn = _parts(corpus, split)
+    part, torn, strangers = _parts(corpus, split)
     rows = [row for row, picture in enumerate(corpus.pictures) if picture.key in part]
     findings = Findings(len(rows), len(rows), notes=[*corpus.notes])
     if missing := len(corpus.pictures) - len(rows):
         findings.notes.append(f"{missing} pictures of the corpus stand in no part of {split.name}")
+    if strangers:
+        findings.notes.append(
+            f"{len(strangers)} names of {split.name} are of no picture here, {strangers[0]} among them"
+        )
+    if note := corpus.anonymous:
+        findings.notes.append(note)
     findings.leaks += [Leak("pixel", key, key, f"it stands in the parts {', '.join(parts)}") for key, parts in torn]
     verdicts = adjudicated or {}
     for match in search.matches(corpus.prints, None, params, progress):
@@ -201,14 +216,13 @@ def audit_split(
             leak = _pixel_leak(match, a, b)
             leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
             _judged(findings, leak, verdicts)
-    first: dict[str, Picture] = {}
-    for row in sorted(rows, key=lambda row: corpus.pictures[row].key):
-        picture = corpus.pictures[row]
-        for patient in sorted(picture.patients):
-            other = first.setdefault(patient, picture)
-            if part[other.key] != part[picture.key]:
-                detail = f"{part[other.key]} | {part[picture.key]}: patient {patient} is on both sides"
-                findings.leaks.append(Leak("patient", other.key, picture.key, detail))
+    seen = Patients()
+    for picture in sorted((corpus.pictures[row] for row in rows), key=lambda picture: picture.key):
+        found = seen.find(picture.patients, picture.studies)
+        if found and part[found[0]] != part[picture.key]:
+            detail = f"{part[found[0]]} | {part[picture.key]}: {found[1]} is on both sides"
+            findings.leaks.append(Leak("patient", found[0], picture.key, detail))
+        seen.add(picture.key, picture.patients, picture.studies)
     findings.leaks += _related_parts([corpus.pictures[row] for row in rows], part)
     _finish(findings, corpus, corpus)
     return findings
@@ -240,8 +254,9 @@ def _related_parts(pictures: Sequence[Picture], part: Mapping[str, str]) -> list
     return leaks
 
 
-def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
-    """Sample key -> name of its part (the first by name); and the keys that stand in several, with these."""
+def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, list[str]]], list[str]]:
+    """(sample key -> name of its part, the first by name; the keys that stand in several, with these; names of nothing
+    here, sorted)."""
     try:
         with split.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -262,13 +277,16 @@ def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, l
             wanted.setdefault(row[key], set()).add(row[value])
     parts: dict[str, str] = {}
     torn: list[tuple[str, list[str]]] = []
+    met: set[str] = set()
     for picture in corpus.pictures:
         path = PurePosixPath(picture.raw_path or picture.key)
-        found: set[str] = set().union(*(wanted.get(n, ()) for n in {picture.key, str(path), path.name, path.stem}))
+        names_of = {picture.key, str(path), path.name, path.stem} & wanted.keys()
+        met |= names_of
+        found: set[str] = set().union(*(wanted[name] for name in names_of))
         if found:
             parts[picture.key] = min(found)
         if len(found) > 1:
             torn.append((picture.key, sorted(found)))
     if not parts:
         raise UsageError(f"{split} names no picture of {corpus.name}.", f"Its column {key} holds other names.")
-    return parts, torn
+    return parts, torn, sorted(wanted.keys() - met)

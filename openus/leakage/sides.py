@@ -30,6 +30,7 @@ class Picture:
     role: str | None = None
     source: str | None = None
     patients: frozenset[str] = frozenset()
+    studies: frozenset[str] = frozenset()
     raw_path: str | None = None
     sha256: str | None = None
     """Of the encoded bytes in the shard; None for loose pictures."""
@@ -58,6 +59,17 @@ class Side:
             if picture.source and picture.sha256:
                 found.setdefault(picture.source, []).append((picture.key, picture.sha256))
         return {slug: pictures_digest(found[slug]) for slug in sorted(found)}
+
+    @property
+    def anonymous(self) -> str | None:
+        """How many pictures tell neither patient nor examination, as a note; None for none."""
+        count = sum(not picture.patients and not picture.studies for picture in self.pictures)
+        if not count:
+            return None
+        return (
+            f"{count} of {len(self.pictures)} pictures of {self.name} tell neither patient nor examination: of these "
+            "only pixels and sources were compared"
+        )
 
     def of_role(self, role: str) -> Side:
         """The pictures of that role; all of them when none has it (a corpus built for one side only)."""
@@ -117,7 +129,19 @@ def _corpus(path: Path, progress: Progress) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
-    columns = ("key", "role", "source", "patient_id", "raw_path", "carries", "shard", "offset", "size", "status")
+    columns = (
+        "key",
+        "role",
+        "source",
+        "patient_id",
+        "study_id",
+        "raw_path",
+        "carries",
+        "shard",
+        "offset",
+        "size",
+        "status",
+    )
     rows = {row["key"]: row for row in table.select([n for n in columns if n in table.column_names]).to_pylist()}
     kept = {key for key, row in rows.items() if row.get("status") == "kept"}
     side = _shards(str(path), tars, rows, manifest.salt_of(table), progress)
@@ -161,10 +185,12 @@ def _address(row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Picture:
-    """What sample and row say together; of patients, either counts."""
+    """What sample and row say together; of patients and examinations, either counts."""
     role, source, path = (row.get(name) or meta.get(name) for name in ("role", "source", "raw_path"))
-    patients = frozenset(value for value in (meta.get("patient_id"), row.get("patient_id")) if value)
-    return Picture(key, role, source, patients, path, carries=row.get("carries") or meta.get("carries"))
+    patients, studies = (
+        frozenset(value for value in (meta.get(name), row.get(name)) if value) for name in ("patient_id", "study_id")
+    )
+    return Picture(key, role, source, patients, studies, path, carries=row.get("carries") or meta.get("carries"))
 
 
 def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
