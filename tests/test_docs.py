@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import model
+import openus
 from docs.generate import PAGES
 from openus.cli import main
 
@@ -20,6 +24,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     assert (REPOSITORY / "docs" / name).read_text(encoding="utf-8") == PAGES[name](), "run `make docs`"
+
+
+def test_examples_in_docstrings_hold() -> None:
+    names = [
+        found.name
+        for package in (openus, model)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    tried = [doctest.testmod(importlib.import_module(name)) for name in names if not name.endswith("__main__")]
+    assert sum(one.failed for one in tried) == 0 and sum(one.attempted for one in tried) > 40
 
 
 def _shown() -> list[str]:
