@@ -115,7 +115,7 @@ def fetch(
     """
     import signal
 
-    from openus import sources, terminal
+    from openus import terminal
     from openus.fetch import listing
     from openus.fetch import source as site
     from openus.fetch.adopt import adopt
@@ -123,16 +123,12 @@ def fetch(
     from openus.fetch.folder import Fetched
     from openus.progress import transfers
 
-    alone = origin is None or (len(slugs) == 1 and not mirror)
-    if (bool(slugs) + everything + only_open) != 1 or not alone or (mirror and not slugs):
-        raise UsageError(
-            "It is not clear what to fetch.",
-            "Name slugs, or --all, or --open; with --from exactly one slug, with --mirror at least one.",
-        )
+    wanted, missing = listing.chosen(
+        slugs, everything=everything, only_open=only_open, adopted=origin is not None, mirror=mirror,
+        accepted=accept_licence,
+    )  # fmt: skip
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = [sources.load(slug) for slug in dict.fromkeys(slugs or sources.slugs())]
     came: list[Fetched | site.Missed] = []
-    missing: dict[str, str] = {}
 
     def done(one: Fetched | site.Missed) -> None:
         came.append(one)
@@ -141,19 +137,11 @@ def fetch(
 
     with Client() as client, transfers() as report:
         if origin is not None:
-            done(adopt(chosen[0], root, origin, accepted=accept_licence, keep=keep_archives, report=report))
-        elif slugs:
-            chosen = [listing.elsewhere(one, mirror) for one in chosen]
-            for one in chosen:
-                listing.check_terms(one.card, accept_licence)
+            done(adopt(wanted[0], root, origin, accepted=accept_licence, keep=keep_archives, report=report))
         else:
-            missing = {
-                one.card.slug: why for one in chosen if (why := listing.missing(one.card, accept_licence, only_open))
-            }
-        wanted = [one for one in chosen if one.card.slug not in missing and origin is None]
-        site.fetch_all(
-            wanted, root, client, accepted=accept_licence, keep=keep_archives, jobs=jobs, report=report, done=done
-        )
+            site.fetch_all(
+                wanted, root, client, accepted=accept_licence, keep=keep_archives, jobs=jobs, report=report, done=done
+            )
     if as_json:
         _print_json(terminal.fetched_json(came, missing))
     elif missing:
@@ -228,29 +216,16 @@ def build_shards(
     parameters = from_yaml(params_file)
     if seed is not None:
         parameters = replace(parameters, seed=seed)
-    if root is None and not own:
-        raise UsageError("There is nothing to build from.", "Name a folder with --root or --local NAME=PATH.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's stop: commit, then end
     out = Path(os.path.abspath(out))  # noqa: PTH100 - `resolve` would follow a link that is OUT
-    chosen, unknown = build.choose(root, slugs, own, parameters)
-    for name in unknown:
-        click.echo(f"openus: {root}/{name} names no source and is left out (yours? --local NAME=PATH).", err=True)
-    for name in own:
-        if name not in parameters.local:
-            click.echo(f"openus: no block `local.{name}` in the parameters: the defaults describe it.", err=True)
-    salt = build.salt_from()
-    if salt.is_default and own:
-        click.echo(
-            "openus: patients of your archives are hashed under the public default key; set OPENUS_SALT to a secret "
-            "of your own before you pass anything on.", err=True,
-        )  # fmt: skip
+    chosen = build.choose(root, slugs, own, parameters)
     with progress() as report:
         result = build.build(
             chosen,
             out,
             staging or out.with_name(out.name + ".staging"),
             parameters,
-            salt=salt,
+            salt=build.salt_from(),
             workers=ENGINES[engine](workers or os.cpu_count() or 1),
             adjudicated=adjudicated,
             progress=report,

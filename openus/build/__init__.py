@@ -50,10 +50,8 @@ class Chosen:
     folder: Path
 
 
-def choose(
-    root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], parameters: Params
-) -> tuple[list[Chosen], list[str]]:
-    """Which sources a build takes, and the folders below `root` that name no source.
+def choose(root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], parameters: Params) -> list[Chosen]:
+    """Which sources a build takes. Warns of folders below `root` that name no source, and of other likely slips.
 
     Args:
         root: holds a folder `<slug>/` for each downloaded source; None when only own archives are built.
@@ -63,12 +61,14 @@ def choose(
 
     Raises:
         UnknownSource: a slug that names nothing.
-        UsageError: a folder that is not there.
+        UsageError: a folder that is not there, or none at all.
         ParamsError: `held_out` names what cannot be held out.
     """
     chosen: list[Chosen] = []
     unknown: list[str] = []
     known = sources.slugs()
+    if root is None and not own:
+        raise UsageError("There is nothing to build from.", "Name a folder with --root or --local NAME=PATH.")
     if root is not None and not _is_folder(root):
         raise UsageError(f"There is no folder {root}.", "Name the folder that holds <slug>/ with --root.")
     if root is None and slugs:
@@ -98,7 +98,12 @@ def choose(
         log.warning("held_out names %s, but no --local does: nothing of it is held out.", slug)
     if not chosen:
         raise UsageError(f"{root} holds no folder named after a source.", "`openus list` shows the names.")
-    return chosen, unknown
+    for name in unknown:
+        log.warning("%s/%s names no source and is left out (yours? --local NAME=PATH).", root, name)
+    for name in own:
+        if name not in parameters.local:
+            log.warning("no block `local.%s` in the parameters: the defaults describe it.", name)
+    return chosen
 
 
 def _is_folder(path: Path) -> bool:
@@ -125,6 +130,11 @@ def build(
     `out` holds exactly the `chosen` sources afterwards. Killed at any moment and run again, it goes on where it was
     and ends with the same bytes.
     """
+    if salt.is_default and any(is_own(one.source.card.slug) for one in chosen):
+        log.warning(
+            "patients of your archives are hashed under the public default key; set OPENUS_SALT to a secret of your "
+            "own before you pass anything on."
+        )
     _apart(out, staging, [one.folder for one in chosen])
     claim(out)
     verdicts = adjudications(adjudicated) if adjudicated else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from urllib.parse import parse_qsl, urlsplit
 
+from openus import sources
 from openus.data import Access, Card, Licence, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch.archive import UNPACKED
@@ -149,6 +150,40 @@ def missing(card: Card, accepted: bool, without_account: bool) -> str | None:
     if not accepted and not is_open(card.licence):
         return f"its terms ({card.licence.name or 'none are known'}) are not open: read them, then --accept-licence"
     return None
+
+
+def chosen(
+    slugs: Sequence[str], *, everything: bool, only_open: bool, adopted: bool, mirror: bool, accepted: bool
+) -> tuple[list[Source], dict[str, str]]:
+    """The sources to bring, and what lacks to bring each of the others (slug -> one line).
+
+    Args:
+        slugs: sources named by a person.
+        everything: all sources in place of named ones.
+        only_open: all that need no account in place of named ones.
+        adopted: what a person fetched is taken in: of one source, whose terms are asked for then.
+        mirror: the copy on Hugging Face in place of the site.
+        accepted: a person accepted the terms that are not open.
+
+    Raises UsageError when it is not clear what to bring, or a named source has no such copy or terms to accept first,
+    and UnknownSource.
+    """
+    alone = not adopted or (len(slugs) == 1 and not mirror)
+    if (bool(slugs) + everything + only_open) != 1 or not alone or (mirror and not slugs):
+        raise UsageError(
+            "It is not clear what to fetch.",
+            "Name slugs, or --all, or --open; with --from exactly one slug, with --mirror at least one.",
+        )
+    found = [sources.load(slug) for slug in dict.fromkeys(slugs or sources.slugs())]
+    if adopted:
+        return found, {}
+    if slugs:
+        found = [elsewhere(one, mirror) for one in found]
+        for one in found:
+            check_terms(one.card, accepted)
+        return found, {}
+    lacking = {one.card.slug: why for one in found if (why := missing(one.card, accepted, only_open))}
+    return [one for one in found if one.card.slug not in lacking], lacking
 
 
 def safe(card: Card, name: str) -> str:
