@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from openus import __version__
 from openus.errors import CorpusError
+from openus.relations import is_own
 from openus.storage import atomic
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ PATHS = frozenset(("raw_path", "raw_member", "masks"))
 
 def sample_meta(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the JSON beside a picture says: who, what, whence and under which terms; no path of an own archive."""
-    hidden = NOT_IN_SAMPLE | PATHS if str(row["source"]).startswith("local-") else NOT_IN_SAMPLE
+    hidden = NOT_IN_SAMPLE | PATHS if is_own(str(row["source"])) else NOT_IN_SAMPLE
     return {name: row[name] for name, _, _ in COLUMNS if name not in hidden}
 
 

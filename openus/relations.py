@@ -145,7 +145,34 @@ CARRIERS: tuple[Carrier, ...] = (
 )  # fmt: skip
 
 LOCAL_NAMESPACE = "local"
-"""All of a person's own archives: the same patient in two folders is one patient."""
+"""All of a person's own archives: the same patient in two folders is one patient. First word of their slugs."""
+
+
+def is_own(slug: str) -> bool:
+    """True for a person's own archive.
+
+    >>> is_own("local-ward3"), is_own("busi")
+    (True, False)
+    """
+    return slug.startswith(own_slug(""))
+
+
+def own_slug(name: str) -> str:
+    """The slug of a person's own archive.
+
+    >>> own_slug("ward3")
+    'local-ward3'
+    """
+    return f"{LOCAL_NAMESPACE}-{name}"
+
+
+def own_name(slug: str) -> str:
+    """What a person called the archive that `own_slug` gave this slug.
+
+    >>> own_name("local-ward3")
+    'ward3'
+    """
+    return slug.removeprefix(own_slug(""))
 
 
 def unique_images(slug: str, expected: int | None) -> int | None:
@@ -180,7 +207,7 @@ def namespace(slug: str) -> str:
     >>> namespace("psfhs"), namespace("local-ward3"), namespace("busi")
     ('intrapartum', 'local', 'busi')
     """
-    if slug.startswith(f"{LOCAL_NAMESPACE}-"):
+    if is_own(slug):
         return LOCAL_NAMESPACE
     return next((name for name, members in PATIENT_GROUPS.items() if slug in members), slug)
 

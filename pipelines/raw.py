@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from openus.build import is_own, salt_from
+from openus.build import salt_from
 from openus.errors import CorpusError
+from openus.relations import is_own
 from openus.storage import walk
 from pipelines.settings import load, stage, write_json
 

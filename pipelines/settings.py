@@ -13,6 +13,7 @@ import yaml
 from openus import sources
 from openus.command import border
 from openus.params import LocalParams, Params, from_yaml
+from openus.relations import is_own, own_name, own_slug
 from openus.sources import Source, local
 
 FILE = Path("params.yaml")
@@ -32,20 +33,19 @@ class Settings:
 
     def folder(self, slug: str) -> Path:
         """Where the raw files of a source lie."""
-        name = slug.removeprefix("local-")
-        return self.archives[name] if slug.startswith("local-") else self.root / slug
+        return self.archives[own_name(slug)] if is_own(slug) else self.root / slug
 
     def source(self, slug: str) -> Source:
         """A source by slug; `local-NAME` is the archive of that name."""
-        name = slug.removeprefix("local-")
-        if slug.startswith("local-"):
+        if is_own(slug):
+            name = own_name(slug)
             return local.source(name, self.params.local.get(name, LocalParams()))
         return sources.load(slug)
 
     @property
     def slugs(self) -> list[str]:
         """All sources of this run: the keys of `sources:` and the archives."""
-        return [*self.params.sources, *(f"local-{name}" for name in self.archives)]
+        return [*self.params.sources, *map(own_slug, self.archives)]
 
 
 def load(path: Path = FILE) -> Settings:

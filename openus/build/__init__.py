@@ -23,7 +23,7 @@ from typing import Any
 from openus import __version__, sources
 from openus.build.curate import Curated, curate
 from openus.build.decide import Decisions, decide
-from openus.build.identity import Salt, is_own, salt_from
+from openus.build.identity import Salt, salt_from
 from openus.build.pack import Packed, claim, pack
 from openus.build.staging import locked
 from openus.data import Progress, silent
@@ -31,11 +31,12 @@ from openus.dedup.adjudicate import adjudications
 from openus.engine import Run
 from openus.errors import CorpusError, ParamsError, UsageError
 from openus.params import LocalParams, Params, to_mapping
+from openus.relations import is_own, own_slug
 from openus.sources import Source, local
 from openus.storage import write_text
 
 __all__ = [
-    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide", "is_own",
+    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide",
     "pack", "salt_from", "summary",
 ]  # fmt: skip
 
@@ -94,7 +95,7 @@ def choose(root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], par
         for slug in slugs_named:
             if slug not in known and not is_own(slug):
                 raise ParamsError(f"{where}: there is no source {slug!r}.", "`openus list` shows all.")
-    for slug in sorted(set(filter(is_own, parameters.held_out or ())) - {f"local-{name}" for name in own}):
+    for slug in sorted(set(filter(is_own, parameters.held_out or ())) - set(map(own_slug, own))):
         log.warning("held_out names %s, but no --local does: nothing of it is held out.", slug)
     if not chosen:
         raise UsageError(f"{root} holds no folder named after a source.", "`openus list` shows the names.")
@@ -195,7 +196,7 @@ def summary(
             out, ", ".join(restricted),
         )  # fmt: skip
     shown = to_mapping(parameters)
-    shown["local"] = {name: block for name, block in shown["local"].items() if f"local-{name}" in counts}
+    shown["local"] = {name: block for name, block in shown["local"].items() if own_slug(name) in counts}
     value = {
         "version": __version__,
         "seed": parameters.seed,

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from openus import manifest, media, params, sources
-from openus.build.identity import DEFAULT, Salt, ids, is_own, same_name
+from openus.build.identity import DEFAULT, Salt, ids, same_name
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
 from openus.data import AS_IT_LIES, Item, Licence, Progress, Reading, Role, silent
 from openus.engine import Run
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
+from openus.relations import is_own
 from openus.sources import Source
 from openus.storage import printable, sha256_file, walk, write_text
 

@@ -116,18 +116,13 @@ def ids(slug: str, item: Item, salt: Salt) -> Ids:
     """The ids that an adapter or pattern gives to `item`, in the source's namespace, hashed for own archives."""
     patient, study, video = item.patient or None, item.study or None, item.video or None
     clip = item.id
-    if is_own(slug):
+    if relations.is_own(slug):
         patient, study = _named(patient), _named(study)
         study = study and hashed(salt, "study", patient or slug, study)
         patient = patient and hashed(salt, "patient", "", patient)
         video = video and hashed(salt, "video", slug, video)
         clip = hashed(salt, "video", slug, clip)
     return Ids(namespaced(slug, patient), namespaced(slug, study), namespaced(slug, video), f"{slug}:{clip}")
-
-
-def is_own(slug: str) -> bool:
-    """True for a person's own archive."""
-    return slug.startswith("local-")
 
 
 def namespaced(slug: str, value: str | None) -> str | None:

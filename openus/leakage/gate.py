@@ -147,8 +147,7 @@ def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
 
     def ids(picture: Picture) -> tuple[list[str], list[str]]:
         of_patient, of_study = (
-            [one for one in told if comparable or not one.startswith("local:")]
-            for told in (picture.patients, picture.studies)
+            [one for one in told if comparable or not _is_hashed(one)] for told in (picture.patients, picture.studies)
         )
         return of_patient, of_study
 
@@ -156,7 +155,7 @@ def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
     for picture in sorted(held_out.pictures, key=lambda p: p.key):
         seen.add(picture.key, *ids(picture))
     if not comparable and any(
-        p.startswith("local:") for picture in pretrain.pictures for p in picture.patients | picture.studies
+        _is_hashed(p) for picture in pretrain.pictures for p in picture.patients | picture.studies
     ):
         notes.append(
             "patients of own archives were hashed under different OPENUS_SALT keys on the two sides: not compared"
@@ -167,6 +166,11 @@ def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
         if found := seen.find(*ids(picture)):
             leaks.append(Leak("patient", picture.key, found[0], f"{found[1]} is on both sides"))
     return leaks
+
+
+def _is_hashed(name: str) -> bool:
+    """True for a patient or examination of an own archive."""
+    return name.startswith(f"{relations.LOCAL_NAMESPACE}:")
 
 
 def _relations(pretrain: Side, held_out: Side) -> list[Leak]:
