@@ -80,6 +80,12 @@ REJECTED: tuple[tuple[str, str, str], ...] = (
 )
 
 
+def named(names: str) -> tuple[tuple[str, str, str], ...]:
+    """The columns of those names, in their order, for another table that holds them too."""
+    known = {column[0]: column for column in COLUMNS}
+    return tuple(known[name] for name in names.split())
+
+
 NOT_IN_SAMPLE = frozenset(
     "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality".split()
 )

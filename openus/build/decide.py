@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 DECIDED: tuple[tuple[str, str, str], ...] = (
     *manifest.COLUMNS,
     ("staged_tar", "string", "Segment that holds the encoded picture, relative to the staging folder."),
-    ("staged_offset", "int64", ""),
-    ("staged_size", "int64", ""),
-    ("extension", "string", ""),
+    ("staged_offset", "int64", "Byte offset of the encoded picture in that segment."),
+    ("staged_size", "int64", "Bytes of the encoded picture there."),
+    ("extension", "string", "jpg or png; null when the frame was not encoded."),
 )
 """A decision is a manifest row that still points into staging."""
 
