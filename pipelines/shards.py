@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from openus import manifest
-from openus.build import Decisions, claim, pack, salt_from, summary
+from openus.build import Decisions, claim, curated, pack, salt_from, summary
 from pipelines.dedup import OUT as DECISIONS
 from pipelines.settings import load, stage, write_json
 
@@ -20,9 +20,8 @@ if __name__ == "__main__":
         decisions = Decisions(table, rejected, counts)
         began = time.monotonic()
         packed = pack(decisions, settings.staging, settings.out, settings.params.seed, settings.params.shards)
-        curated = [json.loads((settings.staging / slug / "curated.json").read_text()) for slug in settings.slugs]
         stages = {
-            "curate": {"wall_s": round(sum(one["wall_s"] for one in curated), 3)},
+            "curate": {"wall_s": round(sum(curated(settings.staging, slug).wall_s for slug in settings.slugs), 3)},
             "pack": {"wall_s": round(time.monotonic() - began, 3), **asdict(packed)},
         }
         summary(settings.out, counts, settings.params, salt_from(), stages)

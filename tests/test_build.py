@@ -19,6 +19,8 @@ from conftest import openus, sample_words
 
 from openus import manifest
 from openus.build import identity
+from openus.build.decide import DECIDED
+from openus.build.staging import ITEMS, STAGED
 from openus.sample import PLANTED
 from openus.storage import walk
 
@@ -354,3 +356,9 @@ def test_a_foreign_folder_is_not_overwritten(sample: Path, tmp_path: Path) -> No
     (tmp_path / "o" / "shards" / "mine.tar").write_text("mine")
     assert openus("build-shards", "busi", "--root", sample, "--out", tmp_path / "o").exit_code == 2
     assert (tmp_path / "o" / "shards" / "mine.tar").read_text() == "mine"
+
+
+@pytest.mark.parametrize("columns", [STAGED, ITEMS, DECIDED], ids=["staged", "items", "decided"])
+def test_every_column_on_the_way_has_a_name_of_its_own_and_a_meaning(columns: tuple[tuple[str, str, str], ...]) -> None:
+    assert all(meaning for _, _, meaning in columns)
+    assert len({name for name, _, _ in columns}) == len(columns)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from openus import __version__, sources
-from openus.build.curate import Curated, curate
+from openus.build.curate import Curated, curate, curated
 from openus.build.decide import Decisions, decide
 from openus.build.identity import Salt, salt_from
 from openus.build.pack import Packed, claim, pack
@@ -36,7 +36,7 @@ from openus.sources import Source, local
 from openus.storage import write_text
 
 __all__ = [
-    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "decide",
+    "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "curated", "decide",
     "pack", "salt_from", "summary",
 ]  # fmt: skip
 
@@ -142,14 +142,14 @@ def build(
     with locked(out), locked(staging):
         stages: dict[str, Any] = {}
         with _timed(stages, "curate"), workers as run:
-            curated = [
+            stats = [
                 curate(one.source, one.folder, staging, parameters, salt=salt, run=run, progress=progress)
                 for one in chosen
             ]
         stages["curate"] |= {
-            "decoded_files": sum(one.decoded_files for one in curated),
-            "decoded_frames": sum(one.decoded_frames for one in curated),
-            "reused_files": sum(one.reused_files for one in curated),
+            "decoded_files": sum(one.decoded_files for one in stats),
+            "decoded_frames": sum(one.decoded_frames for one in stats),
+            "reused_files": sum(one.reused_files for one in stats),
         }
         with _timed(stages, "decide"):
             decisions = decide([one.source for one in chosen], staging, parameters, verdicts, progress)
