@@ -251,15 +251,15 @@ def verify(out: Path, as_json: bool) -> None:
     from openus.shards.verify import verify as run
 
     with progress() as report:
-        verdict = run(out, report)
+        found = run(out, report)
     if as_json:
-        errors = [asdict(fault) for fault in verdict.faults]
-        _print_json({"ok": verdict.ok, "shards": verdict.shards, "samples": verdict.samples, "errors": errors})
+        errors = [asdict(fault) for fault in found.faults]
+        _print_json({"ok": found.ok, "shards": found.shards, "samples": found.samples, "errors": errors})
     else:
-        for fault in verdict.faults:
+        for fault in found.faults:
             click.echo(f"{fault.shard}{' ' + fault.key if fault.key else ''}: {fault.error}")
-        click.echo(f"{verdict.samples} samples in {verdict.shards} shards: {'whole' if verdict.ok else 'NOT whole'}.")
-    if not verdict.ok:
+        click.echo(f"{found.samples} samples in {found.shards} shards: {'whole' if found.ok else 'NOT whole'}.")
+    if not found.ok:
         raise click.exceptions.Exit(1)
 
 

@@ -1,6 +1,6 @@
 """Where work runs: local processes that may crash or hang without taking the pool along.
 
-An engine is a context manager that gives a `Run`: a function that hands out tasks and gives back their results as
+An engine is a context manager that gives a `RunTasks`: a function that hands out tasks and gives back their results as
 they come. A cluster engine joins here later, with the same face. pebble is used because `ProcessPoolExecutor` dies
 with its worker and knows no time limit per task.
 """
@@ -26,7 +26,7 @@ class TimedOut(Exception):
     """A task ran longer than its time limit and was stopped."""
 
 
-class Run(Protocol):
+class RunTasks(Protocol):
     """`fn` over `tasks`; yields (task, result or exception) as they finish, in any order."""
 
     def __call__(
@@ -37,7 +37,7 @@ class Run(Protocol):
 
 
 @contextlib.contextmanager
-def local(workers: int) -> Iterator[Run]:
+def local(workers: int) -> Iterator[RunTasks]:
     """An engine of `workers` processes on this machine; they start with the first task and end with the block.
 
     `fn` and the tasks are pickled (spawned processes), so `fn` is a module-level function. No more than a few tasks
@@ -66,7 +66,7 @@ def local(workers: int) -> Iterator[Run]:
         pool.join()
 
 
-ENGINES: dict[str, Callable[[int], contextlib.AbstractContextManager[Run]]] = {"local": local}
+ENGINES: dict[str, Callable[[int], contextlib.AbstractContextManager[RunTasks]]] = {"local": local}
 """Name on the command line -> engine of so many workers."""
 
 

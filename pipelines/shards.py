@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from openus import manifest
-from openus.build import Decisions, claim, curated, pack, salt_from, summary
+from openus.build import Decisions, claim, curated, pack, salt_from, write_summary
 from pipelines.dedup import OUT as DECISIONS
 from pipelines.settings import load, stage, write_json
 
@@ -24,7 +24,7 @@ if __name__ == "__main__":
             "curate": {"wall_s": round(sum(curated(settings.staging, slug).wall_s for slug in settings.slugs), 3)},
             "pack": {"wall_s": round(time.monotonic() - began, 3), **asdict(packed)},
         }
-        summary(settings.out, counts, settings.params, salt_from(), stages)
+        write_summary(settings.out, counts, settings.params, salt_from(), stages)
         total = {name: sum(one[name] for one in counts.values()) for name in ("seen", "kept", "rejected")}
         dropped: dict[str, int] = {}
         for one in counts.values():

@@ -28,7 +28,7 @@ from openus.build.pack import Packed, claim, pack
 from openus.build.staging import locked
 from openus.data import Progress, silent
 from openus.dedup.adjudicate import adjudications
-from openus.engine import Run
+from openus.engine import RunTasks
 from openus.errors import CorpusError, ParamsError, UsageError
 from openus.params import LocalParams, Params, to_mapping
 from openus.relations import is_own, own_slug
@@ -37,7 +37,7 @@ from openus.storage import write_text
 
 __all__ = [
     "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "curated", "decide",
-    "pack", "salt_from", "summary",
+    "pack", "salt_from", "write_summary",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def build(
     parameters: Params,
     *,
     salt: Salt,
-    workers: AbstractContextManager[Run],
+    workers: AbstractContextManager[RunTasks],
     adjudicated: Path | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def build(
         with _timed(stages, "pack"):
             packed = pack(decisions, staging, out, parameters.seed, parameters.shards, progress)
         stages["pack"] |= asdict(packed)
-    return summary(out, decisions.sources, parameters, salt, stages)
+    return write_summary(out, decisions.sources, parameters, salt, stages)
 
 
 def _apart(out: Path, staging: Path, raw: Sequence[Path]) -> None:
@@ -180,7 +180,7 @@ def _timed(stages: dict[str, Any], name: str) -> Iterator[None]:
     stages[name] = {"wall_s": round(time.monotonic() - began, 3), "cpu_s": round(spent, 3)}
 
 
-def summary(
+def write_summary(
     out: Path, counts: Mapping[str, Any], parameters: Params, salt: Salt, stages: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write `out/build.json` and return what it holds. Raises CorpusError when the sums do not add up."""

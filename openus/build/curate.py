@@ -16,7 +16,7 @@ from openus.build.identity import DEFAULT, Salt, ids, same_name
 from openus.build.stage import Done, Task, stage_file
 from openus.build.staging import ITEMS, Segments, file_part, unit_key
 from openus.data import AS_IT_LIES, Item, Licence, Progress, Reading, Role, silent
-from openus.engine import Run
+from openus.engine import RunTasks
 from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
 from openus.relations import is_own
@@ -58,7 +58,7 @@ def curate(
     parameters: Params,
     *,
     salt: Salt,
-    run: Run,
+    run: RunTasks,
     progress: Progress = silent,
 ) -> Curated:
     """Bring `staging/<slug>/` up to date with the files under `root` (the source's own folder).

@@ -343,7 +343,7 @@ def _adjudications(
 def _count(
     stats: Mapping[str, Curated], rows: list[dict[str, Any]], rejected: list[dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Counts per source, as build.json shows them. They must add up; `summary` checks that they do."""
+    """Counts per source, as build.json shows them. They must add up; `write_summary` checks that they do."""
     kept: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     local_only: Counter[str] = Counter()

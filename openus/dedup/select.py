@@ -19,7 +19,7 @@ from openus.params import SelectParams
 Choice = Literal["keep", "redundant-frame", "over-cap"]
 
 
-class Decision(NamedTuple):
+class Selection(NamedTuple):
     """What becomes of a frame; `repeats` is the kept frame that a redundant one repeats."""
 
     choice: Choice
@@ -30,7 +30,7 @@ class Selector:
     """Decides frame by frame while a clip is decoded.
 
     `offer` each usable frame in order. When it says `keep`, hold the encoded picture; then let go of what `released`
-    names. After the last frame `finish` has the decision on every frame; what it keeps is always still held.
+    names. After the last frame `finish` has the selection of every frame; what it keeps is always still held.
 
         selector = Selector(params)
         for index, frame in enumerate(frames):
@@ -38,7 +38,7 @@ class Selector:
                 held[index] = encode(frame)
             for gone in selector.released():
                 held.pop(gone, None)
-        decisions = selector.finish()
+        selections = selector.finish()
     """
 
     def __init__(self, params: SelectParams) -> None:
@@ -72,17 +72,17 @@ class Selector:
         gone, self._released = self._released, []
         return gone
 
-    def finish(self) -> dict[int, Decision]:
-        """The decision on every offered frame, in the order offered."""
+    def finish(self) -> dict[int, Selection]:
+        """What becomes of every offered frame, in the order offered."""
         cap = self._params.max_per_clip
         kept = set(self._held if cap is None else _evenly(self._held, cap))
-        return {index: self._decision(index, kept) for index in self._seen}
+        return {index: self._selection(index, kept) for index in self._seen}
 
-    def _decision(self, index: int, kept: set[int]) -> Decision:
+    def _selection(self, index: int, kept: set[int]) -> Selection:
         if index in kept:
-            return Decision("keep")
+            return Selection("keep")
         repeated = self._repeats.get(index)
-        return Decision("redundant-frame", repeated) if repeated in kept else Decision("over-cap")
+        return Selection("redundant-frame", repeated) if repeated in kept else Selection("over-cap")
 
     def _thin(self) -> None:
         cap = self._params.max_per_clip
@@ -93,8 +93,8 @@ class Selector:
         self._stride *= 2
 
 
-def select(thumbs: Iterable[NDArray[np.uint8]], params: SelectParams) -> list[Decision]:
-    """The decision on each frame of one clip, given the thumbnails (64, 64) in order.
+def select(thumbs: Iterable[NDArray[np.uint8]], params: SelectParams) -> list[Selection]:
+    """What becomes of each frame of one clip, given the thumbnails (64, 64) in order.
 
     A redundant frame whose like is thinned out is `over-cap` itself, so that `repeats` always names a kept frame.
     """

@@ -27,7 +27,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """What `verify` found."""
 
     shards: int
@@ -40,7 +40,7 @@ class Verdict:
         return not self.faults
 
 
-def verify(corpus: Path, progress: Progress = silent) -> Verdict:
+def verify(corpus: Path, progress: Progress = silent) -> Verification:
     """Read every shard of `corpus` against `manifest.parquet`: checksums, counts, addresses, decodability.
 
     Raises CorpusError when there is no readable manifest.
@@ -75,7 +75,7 @@ def verify(corpus: Path, progress: Progress = silent) -> Verdict:
             faults.append(Fault(name, None, error.message))
         progress("shards read", number, len(both))
     faults += [Fault(str(kept[key]["shard"]), key, "the shard does not hold it") for key in sorted(unseen)]
-    return Verdict(shards=len(found), samples=count, faults=tuple(faults))
+    return Verification(shards=len(found), samples=count, faults=tuple(faults))
 
 
 def _check(sample: StoredSample, shard: str, row: dict[str, Any] | None) -> list[str]:

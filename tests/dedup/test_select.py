@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phantoms import phantom
 
 from openus.dedup.fingerprint import fingerprint
-from openus.dedup.select import Decision, Selector, select
+from openus.dedup.select import Selection, Selector, select
 from openus.params import SelectParams
 
 THUMBS = [fingerprint(phantom(seed))[1] for seed in range(12)]
@@ -21,11 +21,11 @@ BLACK = np.zeros((64, 64), np.uint8)
 def test_a_repetition_names_the_last_kept_frame() -> None:
     a, b = THUMBS[:2]
     assert select([a, a, b, b, a], SelectParams()) == [
-        Decision("keep"),
-        Decision("redundant-frame", 0),
-        Decision("keep"),
-        Decision("redundant-frame", 2),
-        Decision("keep"),
+        Selection("keep"),
+        Selection("redundant-frame", 0),
+        Selection("keep"),
+        Selection("redundant-frame", 2),
+        Selection("keep"),
     ]
 
 
