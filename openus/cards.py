@@ -12,6 +12,32 @@ from openus.data import Card
 from openus.fetch.listing import by_hand, is_open
 from openus.relations import Carrier, SharedImages, SharedPatients
 
+_ELEMENTS = {
+    "BY": "credit its authors",
+    "NC": "use it for no commercial purpose",
+    "SA": "pass on what you make of it under the same licence",
+    "ND": "pass on nothing that is made of it",
+}
+_GATES = {
+    "none": "anybody can download it",
+    "login": "needs an account at the site",
+    "licence-click": "needs an account and a click on its terms",
+    "application": "needs an application that a person grants",
+    None: "whether it is gated is unknown",
+}
+_LAYOUTS = {
+    "real files": "proven on real files",
+    "published tables": "read from the publisher's own tables or file lists",
+    "public code": "read from public code that opens the data; never run on the files themselves here",
+    "description": "read from a description alone; never run on the files themselves",
+    None: "unknown",
+}
+_POLICIES = {
+    "audit": "to be looked at",
+    "one group": "split as one",
+    "hold out together": "left out of training while that one is held out",
+}
+
 
 def word(value: Any) -> str:
     """A value as a person reads it: unknown is `?`."""
@@ -96,33 +122,6 @@ def consequences(card: Card) -> list[str]:
             "No terms are known: beyond trying it yourself, take each ? for no until its page or its authors say more."
         )
     return told
-
-
-_ELEMENTS = {
-    "BY": "credit its authors",
-    "NC": "use it for no commercial purpose",
-    "SA": "pass on what you make of it under the same licence",
-    "ND": "pass on nothing that is made of it",
-}
-_GATES = {
-    "none": "anybody can download it",
-    "login": "needs an account at the site",
-    "licence-click": "needs an account and a click on its terms",
-    "application": "needs an application that a person grants",
-    None: "whether it is gated is unknown",
-}
-_LAYOUTS = {
-    "real files": "proven on real files",
-    "published tables": "read from the publisher's own tables or file lists",
-    "public code": "read from public code that opens the data; never run on the files themselves here",
-    "description": "read from a description alone; never run on the files themselves",
-    None: "unknown",
-}
-_POLICIES = {
-    "audit": "to be looked at",
-    "one group": "split as one",
-    "hold out together": "left out of training while that one is held out",
-}
 
 
 def card_text(card: Card) -> str:
