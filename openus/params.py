@@ -152,7 +152,7 @@ class Params:
     seed: int = 0
     """Of the order in the shards."""
     held_out: tuple[str, ...] | None = None
-    """Slugs that are held out, in place of what the cards say; None: as the cards say."""
+    """Slugs that are held out (own archives as local-NAME), and no others; None: as cards and `local.*.role` say."""
     decode: DecodeParams = field(default_factory=DecodeParams)
     normalise: NormaliseParams = field(default_factory=NormaliseParams)
     select: SelectParams = field(default_factory=SelectParams)

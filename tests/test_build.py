@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -362,3 +363,19 @@ def test_a_foreign_folder_is_not_overwritten(sample: Path, tmp_path: Path) -> No
 def test_every_column_on_the_way_has_a_name_of_its_own_and_a_meaning(columns: tuple[tuple[str, str, str], ...]) -> None:
     assert all(meaning for _, _, meaning in columns)
     assert len({name for name, _, _ in columns}) == len(columns)
+
+
+def test_what_a_person_may_not_have_meant_is_said(sample: Path, tmp_path: Path) -> None:
+    """A pattern that fits nothing, a list that overrides an archive's role, terms that nobody states."""
+    ward = sample / "_local" / "ward"
+    (tmp_path / "p.yaml").write_text(
+        "held_out: [bus-bra]\nlocal: {ward: {role: held-out, pattern: 'PAT(?P<patient>\\d+)/'}}\n"
+    )
+    words = ["busi", "--root", sample, "--local", f"ward={ward}", "--params", tmp_path / "p.yaml"]
+    ran = openus("build-shards", *words, "--out", tmp_path / "o")
+    assert ran.exit_code == 0
+    assert re.search(r"local\.ward\.pattern fits 0 of \d+ files \(not .+\)", ran.stderr)
+    assert "local-ward is trained on: `held_out` in the parameters does not name it." in ran.stderr
+    assert "whether what is made of busi, local-ward may be passed on is not known" in ran.stderr
+    told = json.loads((tmp_path / "o/build.json").read_text())
+    assert told["terms_unknown"] == ["busi", "local-ward"] and told["local_use_only"] == []

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from openus import __version__, sources
-from openus.build.curate import Curated, curate, curated
+from openus.build.curate import Curated, curate, curated, role_of
 from openus.build.decide import Decisions, decide
 from openus.build.identity import Salt, salt_from
 from openus.build.pack import Packed, claim, pack
@@ -104,6 +104,9 @@ def choose(root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], par
     for name in own:
         if name not in parameters.local:
             log.warning("no block `local.%s` in the parameters: the defaults describe it.", name)
+    for one in chosen:
+        if one.source.card.role == "held-out" and role_of(one.source, parameters) == "pretrain":
+            log.warning("%s is trained on: `held_out` in the parameters does not name it.", one.source.card.slug)
     return chosen
 
 
@@ -195,6 +198,9 @@ def write_summary(
             "%s: the terms of %s forbid passing on what is made of them: use it where it was built.",
             out, ", ".join(restricted),
         )  # fmt: skip
+    unknown = [slug for slug, count in counts.items() if count["terms_unknown"]]
+    if unknown:
+        log.warning("%s: whether what is made of %s may be passed on is not known.", out, ", ".join(unknown))
     shown = to_mapping(parameters)
     shown["local"] = {name: block for name, block in shown["local"].items() if own_slug(name) in counts}
     value = {
@@ -205,6 +211,7 @@ def write_summary(
         "salt_is_default": salt.is_default,
         "libraries": decode.versions(),
         "local_use_only": restricted,
+        "terms_unknown": unknown,
         "sources": dict(counts),
         "stages": dict(stages),
     }

@@ -347,12 +347,15 @@ def _count(
     kept: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     local_only: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     dropped: dict[str, Counter[str]] = {slug: Counter() for slug in stats}
     for row in rows:
         seen[row["source"]] += 1
         if row["drop_reason"] is None:
             kept[row["source"]] += 1
-            local_only[row["source"]] += row["redistribution"] is False or row["derivatives"] is False
+            told = (row["redistribution"], row["derivatives"])
+            local_only[row["source"]] += False in told
+            unknown[row["source"]] += None in told and False not in told
         else:
             dropped[row["source"]][row["drop_reason"]] += 1
     refused = Counter(row["source"] for row in rejected)
@@ -361,6 +364,7 @@ def _count(
             "seen": seen[slug] + refused[slug],
             "kept": kept[slug],
             "local_only": local_only[slug],
+            "terms_unknown": unknown[slug],
             "dropped": dict(sorted(dropped[slug].items())),
             "rejected": refused[slug],
             "files": {

@@ -55,7 +55,7 @@ def key(slug: str, item_id: str, frame_index: int | None) -> str:
 
     The id is taken in Unicode NFC, since the same file name comes decomposed from some file systems.
 
-    >>> key("busi", "Dataset_BUSI_with_GT/benign/benign (1).png", None)
+    >>> key("busi", "benign/benign (1).png", None)
     'busi-fbd6e4e53e5f9ef7-000000'
     """
     name = same_name(item_id).encode("utf-8", "surrogateescape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import posixpath
 import re
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from openus.data import Access, Card, Item, Licence
 from openus.errors import ParamsError, UnreadableFile, UsageError
 from openus.media import companions, sniff, suffix_format
 from openus.params import LocalParams
+from openus.relations import own_slug
 from openus.sources import Source
 from openus.sources._layout import item
-from openus.storage import walk
+from openus.storage import printable, walk
+
+log = logging.getLogger(__name__)
 
 GROUPS = ("patient", "study", "video", "label", "view")
 """Named groups that a `pattern` may have."""
@@ -40,7 +44,7 @@ def source(name: str, params: LocalParams) -> Source:
     pattern = _pattern(name, params.pattern)
     ignored = _rules(name, params)
     card = Card(
-        slug=f"local-{name}",
+        slug=own_slug(name),
         index=None,
         name=name,
         title=f"A person's own archive ({name})",
@@ -52,7 +56,7 @@ def source(name: str, params: LocalParams) -> Source:
         licence=Licence(params.licence, params.commercial_use, params.redistribution),
         access=Access(kind="local", url=""),
     )
-    return Source(card, partial(_items, pattern=pattern, ignored=ignored), ignored)
+    return Source(card, partial(_items, name=name, pattern=pattern, ignored=ignored), ignored)
 
 
 def glob_regex(glob: str) -> str:
@@ -137,16 +141,23 @@ def _rules(name: str, params: LocalParams) -> tuple[tuple[str, str], ...]:
     return tuple(rules)
 
 
-def _items(root: Path, pattern: re.Pattern[str] | None, ignored: tuple[tuple[str, str], ...]) -> Iterator[Item]:
+def _items(
+    root: Path, name: str, pattern: re.Pattern[str] | None, ignored: tuple[tuple[str, str], ...]
+) -> Iterator[Item]:
     compiled = [re.compile(rule) for _, rule in ignored]
     paths = [path for path in walk(root)[0] if not any(rule.search(path) for rule in compiled)]
     taken = [path for path in paths if _is_medium(root / path)]
     parts = _data_parts(root, taken)
-    for path in taken:
-        if path not in parts:
-            found = pattern.search(path) if pattern else None
-            words = found.groupdict() if found else {}
-            yield item(path, path, {group: words.get(group) or None for group in GROUPS})
+    files = [path for path in taken if path not in parts]
+    if pattern and (others := [path for path in files if not pattern.search(path)]):
+        log.warning(
+            "local.%s.pattern fits %d of %d files (not %s): what it names is not known of the others.",
+            name, len(files) - len(others), len(files), printable(others[0]),
+        )  # fmt: skip
+    for path in files:
+        found = pattern.search(path) if pattern else None
+        words = found.groupdict() if found else {}
+        yield item(path, path, {group: words.get(group) or None for group in GROUPS})
 
 
 def _is_medium(path: Path) -> bool:
