@@ -12,10 +12,11 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from openus.data import Advance, silent
 from openus.errors import CorpusError, UnreadableFile
 
 
@@ -68,7 +69,7 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def sha256_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
+def sha256_file(path: Path, progress: Advance = silent) -> str:
     """Hex SHA-256 of a file's bytes; `progress` is called with the bytes of each piece. Raises UnreadableFile."""
     sha256 = hashlib.sha256()
     try:

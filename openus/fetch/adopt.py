@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from openus.data import Card, RemoteFile
+from openus.data import Advance, Card, Progress, RemoteFile, silent
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED, kind, opener, unpack_all, volumes
@@ -18,9 +18,7 @@ from openus.fetch.folder import (
     ADOPTED,
     MARK,
     WORK,
-    Count,
     Fetched,
-    Report,
     alone,
     already,
     begun,
@@ -45,7 +43,7 @@ def adopt(
     *,
     accepted: bool = False,
     keep: bool = False,
-    report: Report = lambda *_: None,
+    report: Progress = silent,
 ) -> Fetched:
     """Take what a person fetched (an archive, a folder of parts, an unpacked folder) to `root/<slug>/`.
 
@@ -65,7 +63,7 @@ def adopt(
         ) from error
 
 
-def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool, report: Report) -> Fetched:
+def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: bool, report: Progress) -> Fetched:
     card, real = source.card, origin.resolve()
     if not (origin.is_file() or origin.is_dir()):
         what = "is no file and no folder" if origin.exists() else "is not there"
@@ -141,7 +139,7 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
     return found
 
 
-def _taken(card: Card, origin: Path, made: Path, count: Count) -> Mapping[str, Locked]:
+def _taken(card: Card, origin: Path, made: Path, count: Advance) -> Mapping[str, Locked]:
     """All of `origin`, linked below `made`, each file verified by what is known of it."""
     offered = _offered(card.slug, origin)
     files: dict[str, Locked] = {}
@@ -239,7 +237,7 @@ def _comes_again(path: str, paths: set[str]) -> bool:
     return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
-def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, split: bool, count: Count) -> Locked:
+def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, split: bool, count: Advance) -> Locked:
     file = replace(known, name=name) if known else RemoteFile(name)
     if split:
         file = replace(file, archive="split")

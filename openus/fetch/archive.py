@@ -22,10 +22,11 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from openus.data import Advance, silent
 from openus.errors import ArchiveError
 from openus.fetch.formats import extract, is_single_zip
 from openus.fetch.target import Limits, Target
@@ -56,9 +57,7 @@ class Unpacked:
     size_bytes: int
 
 
-def unpack(
-    archive: Path, folder: Path, limits: Limits = DEFAULT, *, progress: Callable[[int], None] = lambda _: None
-) -> Unpacked:
+def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT, *, progress: Advance = silent) -> Unpacked:
     """Unpack `archive` into `folder`, which must not exist yet. `progress` is called with the bytes written.
 
     Raises ArchiveError, and then leaves nothing behind, when the archive is damaged, encrypted, unsafe or larger than
@@ -83,7 +82,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _unpack(archive: Path, folder: Path, limits: Limits, progress: Callable[[int], None]) -> Unpacked:
+def _unpack(archive: Path, folder: Path, limits: Limits, progress: Advance) -> Unpacked:
     if folder.exists():
         raise ArchiveError(f"{folder} is there already.", "Remove it, or take it as it is.")
     aside = folder.parent / f".{folder.name}.unpacking.part"
@@ -111,7 +110,7 @@ def _unpack(archive: Path, folder: Path, limits: Limits, progress: Callable[[int
 
 
 def unpack_all(
-    folder: Path, *, keep: bool = True, limits: Limits = DEFAULT, progress: Callable[[int], None] = lambda _: None
+    folder: Path, *, keep: bool = True, limits: Limits = DEFAULT, progress: Advance = silent
 ) -> list[Unpacked]:
     """Unpack every archive below `folder`, and those within, each into `<its name>.unpacked/` beside it.
 

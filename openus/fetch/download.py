@@ -14,20 +14,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from openus.data import RemoteFile
+from openus.data import Advance, RemoteFile, silent
 from openus.errors import FetchError
 from openus.fetch.client import Answer, Client, Transient, page_title, told
 from openus.fetch.formats import end_of_zip
-
-Progress = Callable[[int], None]
-"""Called with the bytes that came, or with less than nothing where they are thrown away."""
 
 SNIFF = 1024
 """Bytes of a beginning that are looked at before any is kept."""
@@ -77,7 +74,7 @@ class _State:
 class _Partial:
     """A file on its way: its bytes, its state beside them, and the checksums of what came."""
 
-    def __init__(self, file: RemoteFile, path: Path, progress: Progress) -> None:
+    def __init__(self, file: RemoteFile, path: Path, progress: Advance) -> None:
         self.file, self.progress = file, progress
         self.path = path.with_name(f".{path.name}.partial")
         self.notes = path.with_name(f".{path.name}.partial.json")
@@ -170,7 +167,7 @@ def git_sha1(path: Path) -> str:
     return sha1.hexdigest()
 
 
-def measure(path: Path, file: RemoteFile, progress: Progress = lambda _: None) -> Received:
+def measure(path: Path, file: RemoteFile, progress: Advance = silent) -> Received:
     """The checksums of what lies at `path`, as far as `file` tells any to compare with."""
     hashes = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if file.md5 else [])]
     with path.open("rb") as data:
@@ -202,13 +199,14 @@ def download(
     client: Client,
     file: RemoteFile,
     folder: Path,
-    progress: Progress = lambda _: None,
+    progress: Advance = silent,
     *,
     keep_notes: bool = False,
 ) -> Received:
     """Bring `file` to `folder / file.name`, verified by what is told of it: size, MD5, SHA-256, git's SHA-1.
 
-    Goes on where a killed run stopped. `keep_notes`: leave those by which `was_finished` knows the file. Raises
+    Goes on where a killed run stopped. `progress` is told of the bytes that came, and of less than nothing where they
+    are thrown away. `keep_notes`: leave those by which `was_finished` knows the file. Raises
     FetchError: what arrived in its stead, and what to do.
     """
     if file.url is None:

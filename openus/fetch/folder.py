@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from openus.data import Card, RemoteFile
+from openus.data import Advance, Card, Progress, RemoteFile, silent
 from openus.errors import FetchError
 from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED, opener
@@ -35,15 +35,10 @@ ADOPTED = "adopted"
 """Where an adoption gathers, in WORK."""
 ASIDE = ".set-aside-"
 """How a folder's name begins with what was not as it came."""
-Report = Callable[[str, int, int | None], None]
-"""Called with (`slug/file` or `slug: what is done`, bytes that are here, bytes of the whole or None)."""
 ELSEWHERE = "Move its folder away to take what the site gives now."
 
-Count = Callable[[int], None]
-"""Called with the bytes that were done; may raise to stop."""
 
-
-def counter(report: Report, what: str, whole: int | None = None, stop: threading.Event | None = None) -> Count:
+def counter(report: Progress, what: str, whole: int | None = None, stop: threading.Event | None = None) -> Advance:
     """A function to be called with the bytes that were done, which reports all so far. Raises KeyboardInterrupt once
     `stop` is set.
     """
@@ -160,7 +155,7 @@ def locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
     return Locked(file.name, where, received.size_bytes, received.sha256, against, locks.now(), received.md5)
 
 
-def broken(folder: Path, lock: Lock, count: Count = lambda _: None) -> set[str]:
+def broken(folder: Path, lock: Lock, count: Advance = silent) -> set[str]:
     """The files of the lock of which anything is missing or changed, with all that is unpacked together with them."""
     found = {locks.top(path) for path in locks.lost(folder, lock, quick=False, progress=count)}
     if any(lock.files[name].contents is not None for name in found):  # parts that were wrapped one by one left nothing
@@ -168,7 +163,7 @@ def broken(folder: Path, lock: Lock, count: Count = lambda _: None) -> set[str]:
     return found | {name for name in lock.files if opener(name, lock.files) in found}
 
 
-def looked_at(lock: Lock, made: Path, count: Count = lambda _: None) -> Lock:
+def looked_at(lock: Lock, made: Path, count: Advance = silent) -> Lock:
     """The lock, whole, with what came out of each archive below `made`.
 
     Raises FetchError where that is not what came out of it before, and removes it.

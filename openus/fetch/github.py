@@ -15,12 +15,12 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from openus.data import Access, RemoteFile
+from openus.data import Access, Advance, RemoteFile, silent
 from openus.errors import FetchError, UsageError
 from openus.fetch.archive import UNPACKED, unpack
 from openus.fetch.client import Client
@@ -184,7 +184,7 @@ def settle(
     snapshot: Path,
     members: Mapping[str, str],
     client: Client,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Advance = silent,
 ) -> None:
     """Unpack a snapshot, hold it against git's hashes, and put the objects of Git LFS in the place of their pointers.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openus.data import Advance, silent
 from openus.errors import FetchError, UnreadableFile
 from openus.fetch.archive import UNPACKED, opener, openers
 from openus.fetch.target import DEEPEST, LONGEST
@@ -145,7 +146,7 @@ def write(folder: Path, lock: Lock) -> None:
     write_text(folder / LOCK_NAME, re.sub(r"\[\s+(\d+),\s+(\"[0-9a-f]{64}\")\s+\]", r"[\1, \2]", text) + "\n")
 
 
-def contents(unpacked: Path, progress: Callable[[int], None] = lambda _: None) -> dict[str, tuple[int, str]]:
+def contents(unpacked: Path, progress: Advance = silent) -> dict[str, tuple[int, str]]:
     """Path -> (bytes, SHA-256) of what came out of an archive; `progress` is called with the bytes of each.
 
     Left out are hidden files, and archives within, whose own contents count. Raises UnreadableFile, and FetchError for
@@ -207,7 +208,7 @@ def lost(
     *,
     quick: bool,
     archives: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Advance = silent,
 ) -> dict[str, str]:
     """Path -> what is wrong, of all that was received and is not there as it came; archives may be gone.
 
@@ -234,7 +235,7 @@ def lost(
     return wrong
 
 
-def _compared(path: Path, due: tuple[int, str], quick: bool, progress: Callable[[int], None]) -> str | None:
+def _compared(path: Path, due: tuple[int, str], quick: bool, progress: Advance) -> str | None:
     try:
         if not path.is_file():
             return "is missing"

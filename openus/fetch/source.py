@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from openus.data import Card, RemoteFile
+from openus.data import Advance, Card, Progress, RemoteFile, silent
 from openus.errors import ArchiveError, FetchError, OpenusError
 from openus.fetch import github
 from openus.fetch import lock as locks
@@ -25,9 +25,7 @@ from openus.fetch.download import Received, difference, download, measure, on_it
 from openus.fetch.folder import (
     ADOPTED,
     ELSEWHERE,
-    Count,
     Fetched,
-    Report,
     alone,
     already,
     begun,
@@ -57,7 +55,7 @@ def fetch(
     accepted: bool = False,
     keep: bool = False,
     jobs: int = 4,
-    report: Report = lambda *_: None,
+    report: Progress = silent,
 ) -> Fetched:
     """Bring a source to `root/<slug>/`: downloaded, verified, unpacked, locked.
 
@@ -68,7 +66,7 @@ def fetch(
         accepted: a person accepted terms that are not open.
         keep: keep archives beside what came out of them.
         jobs: files at once.
-        report: told of every piece that comes.
+        report: told, in bytes, of every piece of `slug/file` that comes, and of `slug: what is done`.
 
     Raises UsageError for terms that were not accepted, FetchError for what the site does or a person left in the
     folder, ArchiveError.
@@ -120,8 +118,8 @@ def fetch_all(
     accepted: bool = False,
     keep: bool = False,
     jobs: int = 4,
-    report: Report = lambda *_: None,
-    done: Callable[[Fetched | Missed], None] = lambda _: None,
+    report: Progress = silent,
+    done: Callable[[Fetched | Missed], None] = silent,
 ) -> None:
     """`fetch` each, several at once; one that fails stops no other. `done` is told of each as it ends."""
     guard = threading.Lock()
@@ -184,7 +182,14 @@ class _Run:
     """One run for one source: what is to come, and the lock as far as it came."""
 
     def __init__(
-        self, card: Card, folder: Path, work: Path, client: Client, report: Report, before: Lock | None, accepted: bool
+        self,
+        card: Card,
+        folder: Path,
+        work: Path,
+        client: Client,
+        report: Progress,
+        before: Lock | None,
+        accepted: bool,
     ) -> None:
         self.card, self.folder, self.work = card, folder, work
         self.client, self.report, self.lock = client, report, begun(card, before, accepted)
@@ -200,7 +205,7 @@ class _Run:
         self._guard = threading.Lock()
         self._written = time.monotonic()
 
-    def counter(self, what: str, whole: int | None = None) -> Count:
+    def counter(self, what: str, whole: int | None = None) -> Advance:
         return counter(self.report, f"{self.card.slug}{what}", whole, self.client.stop)
 
     def receive(self, jobs: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from openus.data import Advance, silent
 from openus.errors import ArchiveError
 from openus.storage import printable
 
@@ -49,7 +50,7 @@ class Target:
     limits: Limits
     packed: int
     """Bytes of the archive, all volumes together."""
-    progress: Callable[[int], None] = lambda _: None
+    progress: Advance = silent
     """Called with the bytes that were written; may raise to stop."""
     files: int = 0
     written: int = 0
