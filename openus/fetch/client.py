@@ -1,7 +1,8 @@
 """One HTTP client for all sites: redirects by hand, mirrors, secrets bound to their site, waiting as a site asks.
 
 What it has to stand comes from what sites were seen to do: see docs/fetch.md. A resolver asks it for JSON or text, the
-downloader for a stream. No message of it holds a secret: addresses are told without the parts of a query that sign.
+downloader for a stream. No message of it holds a secret: addresses are told without the parts of a query that sign
+(`openus.fetch.address`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import email.utils
 import json
 import logging
-import os
 import random
 import re
 import ssl
@@ -18,14 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import httpx2
 
 from openus import __version__
 from openus.errors import FetchError, UsageError
+from openus.fetch.address import below, is_address, joined, mirrors, origin, redacted
 
 T = TypeVar("T")
 
@@ -40,12 +40,6 @@ BY_HAND = "Get it by hand, as `openus info` tells, and adopt it with --from."
 MOST_REDIRECTS = 10
 MOST_TEXT = 64 << 20
 """Bytes of a JSON or HTML answer."""
-
-SECRET_WORDS = frozenset(
-    "access_token token key sig se sp sv st skoid googleaccessid signature policy key-pair-id passcode tempauth "
-    "authkey uuid pwd code sas at context private_link api_key resourcekey".split()
-)
-"""Names in a query that sign or identify, in lower case; `X-Amz-…` and `X-Goog-…` are too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,78 +78,6 @@ class Answer:
     headers: Mapping[str, str]
     """By lower-case name."""
     chunks: Iterator[bytes]
-
-
-def mirrors() -> dict[str, str]:
-    """Site -> base URL, of the environment variable OPENUS_MIRRORS: JSON, or the path of a JSON file.
-
-    Raises UsageError where it is neither, or where a site or base is no http(s) address.
-    """
-    text = os.environ.get("OPENUS_MIRRORS", "").strip()
-    if not text:
-        return {}
-    try:
-        told = json.loads(text if text.startswith("{") else Path(text).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"OPENUS_MIRRORS is no JSON and no JSON file: {error}.") from error
-    if not isinstance(told, dict) or not all(isinstance(base, str) for base in told.values()):
-        raise UsageError(
-            "OPENUS_MIRRORS must map sites to base URLs.", 'As in {"https://zenodo.org": "http://mirror/z"}.'
-        )
-    for number, addresses in enumerate(told.items(), start=1):
-        if not all(map(_is_address, addresses)):  # which may hold a password
-            raise UsageError(f"OPENUS_MIRRORS: entry {number} has something that is no http(s) address.")
-    return {site.rstrip("/"): base.rstrip("/") for site, base in told.items()}
-
-
-def told(url: str) -> str:
-    """`url` as it may stand in a log, an error or a lock file: no user, no part of the query that signs or identifies.
-
-    >>> told("https://me:pw@a.org/x.zip?download=1&X-Amz-Signature=f00&sig=1")
-    'https://a.org/x.zip?download=1'
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            return f"an address that is none ({parts.scheme[:20]})"
-        urlencode(parse_qsl(parts.query))
-    except ValueError:
-        return "an address that is none"
-    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _secret(name)]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
-
-
-def _secret(name: str) -> bool:
-    lower = name.lower()
-    if re.search("token|secret|passw|auth|key|sig|credential|jwt", lower):
-        return True
-    return lower in SECRET_WORDS or lower.startswith(("x-amz-", "x-goog-"))
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port, the default port left out, in lower case.
-
-    >>> origin("HTTPS://Zenodo.org:443/a")
-    'https://zenodo.org'
-    """
-    parts = urlsplit(url)
-    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
-    default = {"http": 80, "https": 443}.get(scheme)
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
-
-
-def below(url: str, base: str) -> bool:
-    """Whether `url` is `base` or lies below it, by origin and whole parts of the path.
-
-    >>> below("https://a.org/x/1", "https://a.org/x"), below("https://a.org/xy", "https://a.org/x")
-    (True, False)
-    >>> below("https://a.org.evil.net/x", "https://a.org")
-    False
-    """
-    root, path = urlsplit(base).path.rstrip("/"), urlsplit(url).path
-    return origin(url) == origin(base) and (path == root or path.startswith(root + "/"))
 
 
 @dataclass
@@ -206,7 +128,9 @@ class Client:
         """
         headers = {name: value.strip() for name, value in headers.items()}
         if any(not value.isascii() or not value.isprintable() for value in headers.values()):
-            raise UsageError(f"The secret for {told(base)} holds letters that no token has.", "Look at how it was set.")
+            raise UsageError(
+                f"The secret for {redacted(base)} holds letters that no token has.", "Look at how it was set."
+            )
         with self._guard:
             self._secrets.insert(0, (self.mapped(base), dict(headers)))
 
@@ -239,10 +163,10 @@ class Client:
                 for chunk in answer.chunks:
                     data += chunk
                     if len(data) > MOST_TEXT:
-                        raise FetchError(f"{told(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
+                        raise FetchError(f"{redacted(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
                 return bytes(data).decode("utf-8", "replace")
 
-        return self.patiently(told(url), attempt)
+        return self.patiently(redacted(url), attempt)
 
     def patiently(self, what: str, attempt: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
         """`attempt()` until it succeeds, waiting between, as long as `patience` lasts. Raises FetchError.
@@ -289,27 +213,27 @@ class Client:
                     found = {name.lower(): value for name, value in response.headers.items()}
                     yield Answer(here, response.status_code, found, _chunks(response, self.patience))
                     return
-            there = self._place(_joined(here, place), url)
+            there = self._place(joined(here, place), url)
             if here.startswith("https:") and there.startswith("http:"):
-                raise FetchError(f"{told(url)} leads from https to {told(there)}.", "That is refused.")
+                raise FetchError(f"{redacted(url)} leads from https to {redacted(there)}.", "That is refused.")
             if response.status_code == 303 or (response.status_code in (301, 302) and method == "POST"):
                 method, body = "GET", None
             here = there
-        raise FetchError(f"{told(url)} leads from address to address, more than {MOST_REDIRECTS} times.")
+        raise FetchError(f"{redacted(url)} leads from address to address, more than {MOST_REDIRECTS} times.")
 
     def _place(self, url: str, asked: str) -> str:
         """The address on the mirror of `url`, which may be anything: a site told it. Raises FetchError."""
-        if _is_address(url):
+        if is_address(url):
             return self.mapped(url)
-        to = "" if url == asked else f" leads to {told(url)}, which"
-        raise FetchError(f"{told(asked)}{to} is no web address.", BY_HAND)
+        to = "" if url == asked else f" leads to {redacted(url)}, which"
+        raise FetchError(f"{redacted(asked)}{to} is no web address.", BY_HAND)
 
     def expect(self, answer: Answer, url: str) -> None:
         """Nothing, where `answer` is 200 or 206. Raises Transient where the same may work later, else FetchError."""
         status, headers = answer.status, answer.headers
         if status in (200, 206) and headers.get("x-amzn-waf-action") is None:
             return
-        where, limit = told(url), headers.get("x-ratelimit-remaining")
+        where, limit = redacted(url), headers.get("x-ratelimit-remaining")
         phrase = httpx2.codes.get_reason_phrase(status)
         if status in (429, 503):
             raise Transient(f"answers {status} {phrase}", _retry_after(headers))
@@ -372,13 +296,13 @@ class Client:
 
     def _keep_cookies(self, here: str, response: httpx2.Response) -> None:
         """By origin, port and all: the library's own jar knows hosts only."""
-        told_ = [
+        lines = [
             line.partition(";")[0].partition("=") for line in response.headers.get_list("set-cookie") if line.isascii()
         ]
         self._http.cookies.clear()
-        if told_:
+        if lines:
             with self._guard:
-                self._cookies.setdefault(origin(here), {}).update({name.strip(): value for name, _, value in told_})
+                self._cookies.setdefault(origin(here), {}).update({name.strip(): value for name, _, value in lines})
 
     @contextlib.contextmanager
     def _sent(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Iterator[httpx2.Response]:
@@ -388,11 +312,11 @@ class Client:
         except (httpx2.TransportError, httpx2.InvalidURL, ssl.SSLError, ValueError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise FetchError(
-                    f"{told(url)}: the site's certificate does not hold ({error}).",
+                    f"{redacted(url)}: the site's certificate does not hold ({error}).",
                     "Look at it in a browser; adopt the files with --from where you trust them.",
                 ) from error
             if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)):
-                raise FetchError(f"{told(url)} is no address that can be asked.") from error
+                raise FetchError(f"{redacted(url)} is no address that can be asked.") from error
             raise Transient(f"no answer ({_reason(error)})") from error
         try:
             yield response
@@ -400,28 +324,22 @@ class Client:
             response.close()
 
 
+def name_of(answer: Answer) -> str | None:
+    """The file name of an answer's Content-Disposition (RFC 6266: `filename*` first), without any folder."""
+    header = answer.headers.get("content-disposition", "")
+    found = re.search(r"filename\*\s*=\s*(?:UTF-8|utf-8)''([^;]+)", header)
+    name = unquote(found[1]) if found else None
+    if name is None and (found := re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]+))', header)):
+        name = (found[1] or found[2] or "").strip()
+    return re.split(r"[/\\]", name)[-1] or None if name else None
+
+
 def _parsed(url: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         what = page_title(text.encode()) or "no JSON"
-        raise FetchError(f"{told(url)} gave {what} where a listing is due.", BY_HAND, renewable=True) from error
-
-
-def _is_address(url: str) -> bool:
-    """Whether it can be asked: http(s), a host, a port that is one, no `..` that would leave a mirror's path."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        steps = parts.path.lower().replace("%2e", ".").split("/")
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and ".." not in steps
-    return False
-
-
-def _joined(here: str, place: str) -> str:
-    try:
-        return urljoin(here, place)
-    except ValueError:
-        return place
+        raise FetchError(f"{redacted(url)} gave {what} where a listing is due.", BY_HAND, renewable=True) from error
 
 
 def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:

@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from openus.data import Advance, RemoteFile, silent
 from openus.errors import FetchError
-from openus.fetch.client import Answer, Client, Transient, page_title, told
+from openus.fetch.address import redacted
+from openus.fetch.client import Answer, Client, Transient, page_title
 from openus.fetch.formats import end_of_zip
 
 SNIFF = 1024
@@ -79,7 +79,7 @@ class _Partial:
         self.path = path.with_name(f".{path.name}.partial")
         self.notes = path.with_name(f".{path.name}.partial.json")
         self.aside = path.with_name(f".{path.name}.partial.json.part")
-        self.state = _State(told(str(file.url)))
+        self.state = _State(redacted(str(file.url)))
         self._reset()
         if not self.path.exists():
             return
@@ -305,7 +305,7 @@ def _place(answer: Answer) -> tuple[int | None, int | None]:
     if answer.status == 206:
         found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", ""))
         if found is None:
-            raise FetchError(f"{told(answer.url)} gives a part of the file and does not say which.")
+            raise FetchError(f"{redacted(answer.url)} gives a part of the file and does not say which.")
         begin, end = int(found[1]), int(found[2])
         return (begin if end >= begin else None), None if found[3] == "*" else int(found[3])
     length = answer.headers.get("content-length", "")
@@ -331,7 +331,7 @@ def _looked_at(file: RemoteFile, answer: Answer) -> Iterator[bytes]:
         head += chunk
         if len(head) >= SNIFF:
             break
-    check_beginning(file, bytes(head), told(answer.url))
+    check_beginning(file, bytes(head), redacted(answer.url))
     return chain([bytes(head)], answer.chunks)
 
 
@@ -391,13 +391,3 @@ def room(folder: Path, size: int | None) -> None:
             f"{folder} has {free:,} bytes free; {size:,} are to come, and {KEEP_FREE:,} are kept free.",
             "Free some room.",
         )
-
-
-def name_of(answer: Answer) -> str | None:
-    """The file name of an answer's Content-Disposition (RFC 6266: `filename*` first), without any folder."""
-    header = answer.headers.get("content-disposition", "")
-    found = re.search(r"filename\*\s*=\s*(?:UTF-8|utf-8)''([^;]+)", header)
-    name = unquote(found[1]) if found else None
-    if name is None and (found := re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]+))', header)):
-        name = (found[1] or found[2] or "").strip()
-    return re.split(r"[/\\]", name)[-1] or None if name else None

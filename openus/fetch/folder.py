@@ -21,8 +21,8 @@ from pathlib import Path
 from openus.data import Advance, Card, Progress, RemoteFile, silent
 from openus.errors import FetchError
 from openus.fetch import lock as locks
+from openus.fetch.address import redacted
 from openus.fetch.archive import UNPACKED, opener
-from openus.fetch.client import told
 from openus.fetch.download import Received
 from openus.fetch.listing import is_open
 from openus.fetch.lock import Lock, Locked
@@ -151,7 +151,7 @@ def locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
         (name for name, due in (("sha256", file.sha256), ("md5", file.md5), ("git", file.git_sha1)) if due),
         "size" if file.size_bytes is not None else locks.PINNED,
     )
-    where = told(url) if url else None
+    where = redacted(url) if url else None
     return Locked(file.name, where, received.size_bytes, received.sha256, against, locks.now(), received.md5)
 
 

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError
+from openus.fetch.address import below, redacted
 from openus.fetch.archive import kind
-from openus.fetch.client import BY_HAND, Answer, Client, below, page_title, told
-from openus.fetch.download import name_of
+from openus.fetch.client import BY_HAND, Answer, Client, name_of, page_title
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def _asked(client: Client, what: str, url: str, shown: str | None = None) -> tup
                 client.expect(answer, url)
             return other, page
 
-    return client.patiently(told(url), attempt)
+    return client.patiently(redacted(url), attempt)
 
 
 def _page(client: Client, what: str, answer: Answer) -> str:

@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError, UsageError
+from openus.fetch.address import redacted
 from openus.fetch.archive import kind
-from openus.fetch.client import MOST_TEXT, Answer, Client, told
+from openus.fetch.client import MOST_TEXT, Answer, Client
 
 SITE = "https://huggingface.co"
 MOST_PAGES = 1000
@@ -67,7 +68,7 @@ def resolve(access: Access, client: Client) -> list[RemoteFile]:
             with _opened(client, one, page, bool(key), {"Range": "bytes=0-0"}):
                 pass
 
-        client.patiently(told(one), touch)
+        client.patiently(redacted(one), touch)
     return files
 
 
@@ -100,15 +101,15 @@ def _asked(client: Client, url: str, page: str, known: bool) -> tuple[Any, str |
             for chunk in answer.chunks:
                 data += chunk
                 if len(data) > MOST_TEXT:
-                    raise FetchError(f"{told(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
+                    raise FetchError(f"{redacted(url)} gives more than {MOST_TEXT >> 20} MiB of text.")
             return bytes(data), answer.headers.get("link", "")
 
-    data, links = client.patiently(told(url), attempt)
+    data, links = client.patiently(redacted(url), attempt)
     following = re.search(r'<([^<>]+)>\s*;\s*rel="?next\b', links)
     try:
         return json.loads(data), following and following[1]
     except (ValueError, RecursionError) as error:
-        raise FetchError(f"{told(url)} gave no JSON where a listing is due.", f"Look at {page}.") from error
+        raise FetchError(f"{redacted(url)} gave no JSON where a listing is due.", f"Look at {page}.") from error
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from typing import Any
 
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError, UsageError
-from openus.fetch.client import Client, told
+from openus.fetch.address import redacted
+from openus.fetch.client import Client
 from openus.fetch.download import SNIFF, check_beginning
 
 SITE = "https://www.kaggle.com"
@@ -69,11 +70,11 @@ def _asked(client: Client, url: str) -> dict[str, Any]:
     """The object that a route gives. Kaggle's errors may come under status 200 (kaggle_http_client.py)."""
     got = client.json(url)
     if not isinstance(got, dict):
-        raise FetchError(f"{told(url)} gave something else than is due: {str(got)[:100]!r}.")
+        raise FetchError(f"{redacted(url)} gave something else than is due: {str(got)[:100]!r}.")
     inner = got["error"] if isinstance(got.get("error"), dict) else got  # seen both ways
     code, said = inner.get("code"), " ".join(str(inner.get("message") or got.get("errorMessage") or "").split())[:200]
     if (isinstance(code, int) and code >= 400) or got.get("errorMessage"):
-        raise FetchError(f"{told(url)} answers 200 with an error within: {code or ''} {said.rstrip('.')}.")
+        raise FetchError(f"{redacted(url)} answers 200 with an error within: {code or ''} {said.rstrip('.')}.")
     return got
 
 
@@ -89,14 +90,14 @@ def _begun(client: Client, file: RemoteFile) -> RemoteFile:
                 head += chunk
                 if len(head) >= SNIFF:
                     break
-            check_beginning(file, head, told(answer.url))
+            check_beginning(file, head, redacted(answer.url))
             size = re.fullmatch(r"bytes 0-\d+/(\d+)", answer.headers.get("content-range", ""))
             md5 = re.search(r"\bmd5=([A-Za-z0-9+/]{22}==)", answer.headers.get("x-goog-hash", ""))
         return replace(
             file, size_bytes=int(size[1]) if size else None, md5=base64.b64decode(md5[1]).hex() if md5 else None
         )
 
-    return client.patiently(told(url), attempt)
+    return client.patiently(redacted(url), attempt)
 
 
 @contextlib.contextmanager

@@ -23,8 +23,9 @@ from server import Reply, Request, Server, once, ranged
 from openus.data import RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import client as clients
-from openus.fetch.client import Client, Patience, below, told
-from openus.fetch.download import download, git_sha1, name_of
+from openus.fetch.address import below, mirrors, redacted
+from openus.fetch.client import Client, Patience, name_of
+from openus.fetch.download import download, git_sha1
 
 DATA = b"PK\x03\x04" + random.Random(1).randbytes(700_000) + b"PK\x05\x06" + bytes(18)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -439,10 +440,10 @@ def test_a_mirror_stands_in_for_a_site_also_in_redirects(server: Server, tmp_pat
 
 def test_mirrors_come_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENUS_MIRRORS", '{"https://zenodo.org/": "http://m.example/z/"}')
-    assert clients.mirrors() == {"https://zenodo.org": "http://m.example/z"}
+    assert mirrors() == {"https://zenodo.org": "http://m.example/z"}
     (tmp_path / "m.json").write_text('{"https://a.org": "http://b.org"}')
     monkeypatch.setenv("OPENUS_MIRRORS", str(tmp_path / "m.json"))
-    assert clients.mirrors() == {"https://a.org": "http://b.org"}
+    assert mirrors() == {"https://a.org": "http://b.org"}
     for wrong in (
         "{",
         '{"https://a.org": "http://[::1"}',
@@ -454,14 +455,17 @@ def test_mirrors_come_of_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
     ):
         monkeypatch.setenv("OPENUS_MIRRORS", wrong)
         with pytest.raises(UsageError, match="OPENUS_MIRRORS"):
-            clients.mirrors()
+            mirrors()
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=20))
 def test_no_secret_of_a_query_is_told(secret: str) -> None:
     for name in ("X-Amz-Signature", "sig", "access_token", "X-Goog-Credential", "uuid", "tempauth"):
-        assert told(f"https://a.org/p/x.zip?download=1&{name}={secret}&id=3") == "https://a.org/p/x.zip?download=1&id=3"
-    assert told(f"https://me:{secret}@a.org/x") == "https://a.org/x"
+        assert (
+            redacted(f"https://a.org/p/x.zip?download=1&{name}={secret}&id=3")
+            == "https://a.org/p/x.zip?download=1&id=3"
+        )
+    assert redacted(f"https://me:{secret}@a.org/x") == "https://a.org/x"
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much])

@@ -15,7 +15,8 @@ from server import Reply, Request, Server, once, ranged
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError
 from openus.fetch import gdrive
-from openus.fetch.client import Client, Patience, told
+from openus.fetch.address import redacted
+from openus.fetch.client import Client, Patience
 from openus.fetch.download import download
 
 ID = "1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F"
@@ -143,7 +144,7 @@ def test_a_page_before_a_large_file_is_confirmed(variant: str, server: Server, c
     server.route("/user/download|/docs/uc", confirmed)
     (file,) = gdrive.resolve(access(drive_file=ID), client)
     assert (file.name, file.url, file.size_bytes, file.archive) == ("größe 1.zip", address, len(DATA), "zip")
-    assert SECRET not in told(str(file.url)) and "APvz" not in told(str(file.url))
+    assert SECRET not in redacted(str(file.url)) and "APvz" not in redacted(str(file.url))
     download(client, file, tmp_path)
     assert (tmp_path / file.name).read_bytes() == DATA
 
@@ -419,7 +420,7 @@ def test_what_dies_is_given_anew(server: Server, client: Client, tmp_path: Path)
         download(client, first, tmp_path)
     assert caught.value.renewable and SECRET not in str(caught.value)
     second = gdrive.resolve(access(file=ID), client)[0]
-    assert first.url != second.url and told(str(first.url)) == told(str(second.url))
+    assert first.url != second.url and redacted(str(first.url)) == redacted(str(second.url))
     download(client, second, tmp_path)
     assert (tmp_path / "a.zip").read_bytes() == DATA
 
