@@ -1,4 +1,4 @@
-"""Files, once: sorted listing, atomic writing, hashing.
+"""Files, once: sorted listing, atomic writing, hashing, pieces read as one.
 
 Whole files are written here: aside, fsync, rename. What grows piece by piece (staging, downloads, what archives hold)
 has its own way of never being half-written, where it is.
@@ -6,15 +6,18 @@ has its own way of never being half-written, where it is.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
+import io
+import itertools
 import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO
 
 from openus.data import Advance, silent
 from openus.errors import CorpusError, UnreadableFile
@@ -80,6 +83,51 @@ def sha256_file(path: Path, progress: Advance = silent) -> str:
         return sha256.hexdigest()
     except OSError as error:
         raise UnreadableFile(f"{path.name}: {error.strerror or error}.", "Check the permissions.") from error
+
+
+class Spliced(io.RawIOBase):
+    """Pieces of files, (file, first byte, length) each, one after another as one file to be read and sought.
+
+    The files are left open when it is closed. `seek` raises OSError below 0; what lies behind the end reads as nothing.
+    """
+
+    def __init__(self, pieces: Sequence[tuple[BinaryIO, int, int]]) -> None:
+        self._pieces, self._at = pieces, 0
+        self._ends = list(itertools.accumulate(length for _, _, length in pieces))
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """As files do."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As files do."""
+        size = self._ends[-1] if self._ends else 0
+        at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence] + offset
+        if at < 0:
+            raise OSError("negative position")
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        """As files do: at most to the end of the piece at hand."""
+        number = bisect.bisect_right(self._ends, self._at)
+        if number == len(self._ends):
+            return 0
+        file, start, length = self._pieces[number]
+        left = self._ends[number] - self._at
+        file.seek(start + length - left)
+        data = file.read(min(len(buffer), left))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,23 @@ def test_sweep_removes_what_was_left_aside(tmp_path: Path) -> None:
     (tmp_path / "x.tar").touch()
     storage.sweep(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["x.tar"]
+
+
+def test_pieces_of_files_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"xABCx")
+    (tmp_path / "b").write_bytes(b"DEF")
+    with (tmp_path / "a").open("rb") as a, (tmp_path / "b").open("rb") as b:
+        one = storage.Spliced([(a, 1, 3), (b, 0, 0), (b, 0, 3), (a, 0, 1)])
+        assert (one.read(9), one.read(9), one.read(9), one.read(9)) == (b"ABC", b"DEF", b"x", b"")
+        assert (one.seek(-3, 2), one.read(1), one.seek(1, 1), one.seek(1), one.read(1), one.tell()) == (
+            4, b"E", 6, 1, b"B", 2,
+        )  # fmt: skip
+        assert (one.seek(99), one.read(1)) == (99, b"")
+        with pytest.raises(OSError, match="negative"):
+            one.seek(-8, 2)
+        one.seek(0)
+        with io.BufferedReader(one) as whole:
+            assert (whole.read(5), whole.read()) == (b"ABCDE", b"Fx")
+        assert not a.closed and not b.closed
+    empty = storage.Spliced([])
+    assert (empty.read(1), empty.seek(0, 2)) == (b"", 0)

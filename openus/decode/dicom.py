@@ -35,6 +35,7 @@ from openus.decode.dicom_frames import (
 from openus.decode.dicom_tone import tone
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
 from openus.params import DecodeParams
+from openus.storage import Spliced
 
 MODALITIES = ("US", "IVUS")
 SOP_CLASSES = (
@@ -219,50 +220,11 @@ def _clip(path: Path, file: BinaryIO, params: DecodeParams) -> Iterator[Pixels]:
     """Pictures of a video transfer syntax: its fragments, spliced, are one stream for FFmpeg."""
     from openus.decode import video
 
-    spans = [(start, length) for _, start, length in fragment_spans(file)]
+    pieces = [(file, start, length) for _, start, length in fragment_spans(file)]
     try:
-        yield from video.pictures_of(path, Spliced(file, spans[1:]), params)
+        yield from video.pictures_of(path, Spliced(pieces[1:]), params)
     except video.FAULTS as error:
         raise LostError(str(error)) from error
-
-
-class Spliced(io.RawIOBase):
-    """Pieces of a file, (start, length) each, as one seekable file."""
-
-    def __init__(self, file: BinaryIO, spans: list[tuple[int, int]]) -> None:
-        self._file, self._spans, self._at = file, spans, 0
-        self._size = sum(length for _, length in spans)
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As files do."""
-        self._at = max(0, (0, self._at, self._size)[whence] + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """As files do."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """As files do: at most to the end of the piece at hand."""
-        begin = 0
-        for start, length in self._spans:
-            if self._at < begin + length:
-                within = self._at - begin
-                self._file.seek(start + within)
-                data = self._file.read(min(len(buffer), length - within))
-                buffer[: len(data)] = data
-                self._at += len(data)
-                return len(data)
-            begin += length
-        return 0
 
 
 def header_of(dataset: Dataset) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -17,6 +18,7 @@ from typing import IO, Any, Self
 
 from openus.errors import ArchiveError
 from openus.fetch.target import Target
+from openus.storage import Spliced
 
 _CHUNK = 1 << 20
 
@@ -142,7 +144,10 @@ MOST_BEHIND = 64 << 20
 
 
 def _zip(volumes: Sequence[Path], target: Target) -> None:
-    with _Joined(volumes) as joined, _opened(joined, target) as archive:
+    with contextlib.ExitStack() as stack:
+        pieces = [(stack.enter_context(path.open("rb")), 0, path.stat().st_size) for path in volumes]
+        joined = io.BufferedReader(Spliced(pieces))  # `zipfile` wants all of what it asks for, where there is that much
+        archive = stack.enter_context(_opened(joined, target))
         _place(archive, volumes, target)
         members = archive.infolist()
         if any(member.flag_bits & 1 for member in members):
@@ -158,7 +163,7 @@ def _zip(volumes: Sequence[Path], target: Target) -> None:
                     target.copy(path, source)
 
 
-def _opened(joined: _Joined, target: Target) -> zipfile.ZipFile:
+def _opened(joined: IO[bytes], target: Target) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(joined)
     except zipfile.BadZipFile as error:
@@ -225,56 +230,6 @@ def end_of_zip(path: Path) -> _EndOfZip | None:
         return None
     this_disk, _, _, _, _, offset = struct.unpack_from("<4H2L", tail, at + 4)
     return _EndOfZip(this_disk, offset)
-
-
-class _Joined(io.RawIOBase):
-    """Files one after another as one that can be sought."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [path.open("rb") for path in paths]
-        self._ends = []
-        end = 0
-        for path in paths:
-            end += path.stat().st_size
-            self._ends.append(end)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ends[-1]}[whence]
-        if base + offset < 0:
-            raise OSError("negative position")
-        self._at = base + offset
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:  # `zipfile` wants all of what it asks for, where there is that much
-        left = max(0, self._ends[-1] - self._at)
-        left = left if size < 0 else min(left, size)
-        pieces = []
-        while left:
-            number = next(k for k, end in enumerate(self._ends) if self._at < end)
-            begin = self._ends[number - 1] if number else 0
-            self._files[number].seek(self._at - begin)
-            data = self._files[number].read(min(left, self._ends[number] - self._at))
-            if not data:
-                break
-            pieces.append(data)
-            self._at += len(data)
-            left -= len(data)
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-        super().close()
 
 
 def _rar(archive: Path, target: Target) -> None:
