@@ -72,14 +72,20 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, at most 1 MiB at a time. Raises OSError."""
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            yield piece
+
+
 def sha256_file(path: Path, progress: Advance = silent) -> str:
     """Hex SHA-256 of a file's bytes; `progress` is called with the bytes of each piece. Raises UnreadableFile."""
     sha256 = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                sha256.update(piece)
-                progress(len(piece))
+        for piece in pieces(path):
+            sha256.update(piece)
+            progress(len(piece))
         return sha256.hexdigest()
     except OSError as error:
         raise UnreadableFile(f"{path.name}: {error.strerror or error}.", "Check the permissions.") from error

@@ -13,7 +13,8 @@ from openus.data import Advance, Card, Progress, RemoteFile, silent
 from openus.errors import FetchError, UsageError
 from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED, kind, opener, unpack_all, volumes
-from openus.fetch.download import SNIFF, check_beginning, difference, measure
+from openus.fetch.checksums import difference, measure
+from openus.fetch.content import SNIFF, check_beginning
 from openus.fetch.folder import (
     ADOPTED,
     MARK,

@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 from openus.data import Access, RemoteFile
 from openus.errors import FetchError
 from openus.fetch.archive import kind
-from openus.fetch.client import Client, page_title
+from openus.fetch.client import Client
+from openus.fetch.content import page_title
 
 VARIABLE = "OPENUS_AIMI_SAS_URL"
 MOST_PAGES = 1000

@@ -26,6 +26,7 @@ import httpx2
 from openus import __version__
 from openus.errors import FetchError, UsageError
 from openus.fetch.address import below, is_address, joined, mirrors, origin, redacted
+from openus.fetch.content import message, page_title
 
 T = TypeVar("T")
 
@@ -249,7 +250,7 @@ class Client:
                 head += chunk
                 if len(head) >= 4096:
                     break
-        said, page = (self._hidden(text) for text in (_message(head), page_title(head)))
+        said, page = (self._hidden(text) for text in (message(head), page_title(head)))
         if status == 403 and (limit == "0" or re.search("(?i)rate limit", said or "")):  # GitHub's
             reset = headers.get("x-ratelimit-reset", "")
             after = (
@@ -356,28 +357,6 @@ def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:
                 since, came = time.monotonic(), 0
     except httpx2.TransportError as error:
         raise Transient(f"the transfer broke off ({_reason(error)})") from error
-
-
-def page_title(head: bytes) -> str | None:
-    """What a page that stands in for a file says of itself, None where `head`, a body's first bytes, is no page."""
-    text = head[:4096].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    if not re.match(r"(?i)<!doctype|<html|<head|<\?xml|<error|<script", text):
-        return None
-    title = re.search(r"(?is)<title[^>]*>(.*?)</title>|<code>(.*?)</code>", text)
-    words = " ".join(re.sub(r"<[^>]+>", " ", next(filter(None, title.groups()), "") if title else "").split())
-    words = "".join(letter for letter in words if letter.isprintable())
-    return f"a page {words[:100]!r}" if words else "a page"
-
-
-def _message(head: bytes) -> str | None:
-    """The message of a JSON error body."""
-    with contextlib.suppress(ValueError, RecursionError):
-        body = json.loads(head)
-        if isinstance(body, dict):
-            said = body.get("message") or body.get("error")
-            plain = "".join(letter for letter in " ".join(str(said).split()) if letter.isprintable())
-            return plain[:200].rstrip(".") if said else None
-    return None
 
 
 def _reason(error: Exception) -> str:

@@ -23,7 +23,7 @@ from openus.errors import FetchError
 from openus.fetch import lock as locks
 from openus.fetch.address import redacted
 from openus.fetch.archive import UNPACKED, opener
-from openus.fetch.download import Received
+from openus.fetch.checksums import Received
 from openus.fetch.listing import is_open
 from openus.fetch.lock import Lock, Locked
 from openus.sources import Source

@@ -16,7 +16,8 @@ from openus.data import Access, RemoteFile
 from openus.errors import FetchError
 from openus.fetch.address import below, redacted
 from openus.fetch.archive import kind
-from openus.fetch.client import BY_HAND, Answer, Client, name_of, page_title
+from openus.fetch.client import BY_HAND, Answer, Client, name_of
+from openus.fetch.content import page_title
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,10 @@ from urllib.parse import quote
 from openus.data import Access, Advance, RemoteFile, silent
 from openus.errors import FetchError, UsageError
 from openus.fetch.archive import UNPACKED, unpack
+from openus.fetch.checksums import git_sha1
 from openus.fetch.client import Client
-from openus.fetch.download import LFS_POINTER, download, git_sha1
+from openus.fetch.content import LFS_POINTER
+from openus.fetch.download import download
 from openus.storage import sha256_file
 
 API, CODE = "https://api.github.com", "https://codeload.github.com"

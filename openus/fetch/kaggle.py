@@ -21,7 +21,7 @@ from openus.data import Access, RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch.address import redacted
 from openus.fetch.client import Client
-from openus.fetch.download import SNIFF, check_beginning
+from openus.fetch.content import SNIFF, check_beginning
 
 SITE = "https://www.kaggle.com"
 API = f"{SITE}/api/v1"

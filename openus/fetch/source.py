@@ -20,8 +20,9 @@ from openus.errors import ArchiveError, FetchError, OpenusError
 from openus.fetch import github
 from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED, opener, parts, unpack_all, volumes
+from openus.fetch.checksums import Received, difference, measure
 from openus.fetch.client import Client
-from openus.fetch.download import Received, difference, download, measure, on_its_way, room, was_finished
+from openus.fetch.download import download, room
 from openus.fetch.folder import (
     ADOPTED,
     ELSEWHERE,
@@ -40,6 +41,7 @@ from openus.fetch.folder import (
 )
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, resolve, safe, steps
 from openus.fetch.lock import Lock, Locked
+from openus.fetch.partial import on_its_way, was_finished
 from openus.sources import LOCK_NAME, Source
 from openus.storage import is_hidden, sha256_file
 

@@ -24,8 +24,9 @@ from openus.data import RemoteFile
 from openus.errors import FetchError, UsageError
 from openus.fetch import client as clients
 from openus.fetch.address import below, mirrors, redacted
+from openus.fetch.checksums import git_sha1
 from openus.fetch.client import Client, Patience, name_of
-from openus.fetch.download import download, git_sha1
+from openus.fetch.download import download
 
 DATA = b"PK\x03\x04" + random.Random(1).randbytes(700_000) + b"PK\x05\x06" + bytes(18)
 SHA256 = hashlib.sha256(DATA).hexdigest()
