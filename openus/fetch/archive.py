@@ -28,7 +28,8 @@ from pathlib import Path
 
 from openus.data import Advance, silent
 from openus.errors import ArchiveError
-from openus.fetch.formats import extract, is_single_zip
+from openus.fetch.formats import extract
+from openus.fetch.split_zip import is_single_zip
 from openus.fetch.target import Limits, Target
 from openus.media import DATA_PART_SUFFIXES, suffix_format
 from openus.storage import sweep, walk

@@ -19,8 +19,8 @@ from openus.fetch.address import redacted
 from openus.fetch.checksums import Received, difference
 from openus.fetch.client import Answer, Client, Transient
 from openus.fetch.content import SNIFF, check_beginning
-from openus.fetch.formats import end_of_zip
 from openus.fetch.partial import Partial
+from openus.fetch.split_zip import end_of_zip
 
 KEEP_FREE = 256 << 20
 

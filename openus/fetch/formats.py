@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
-import io
 import lzma
 import stat
-import struct
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from openus.errors import ArchiveError
+from openus.fetch.split_zip import end_of_zip, opened
 from openus.fetch.target import Target
-from openus.storage import Spliced
 
 _CHUNK = 1 << 20
 
@@ -144,11 +139,7 @@ MOST_BEHIND = 64 << 20
 
 
 def _zip(volumes: Sequence[Path], target: Target) -> None:
-    with contextlib.ExitStack() as stack:
-        pieces = [(stack.enter_context(path.open("rb")), 0, path.stat().st_size) for path in volumes]
-        joined = io.BufferedReader(Spliced(pieces))  # `zipfile` wants all of what it asks for, where there is that much
-        archive = stack.enter_context(_opened(joined, target))
-        _place(archive, volumes, target)
+    with opened(volumes, target.archive.name) as archive:
         members = archive.infolist()
         if any(member.flag_bits & 1 for member in members):
             raise ArchiveError(
@@ -161,75 +152,6 @@ def _zip(volumes: Sequence[Path], target: Target) -> None:
             if not folder:
                 with archive.open(member) as source:
                     target.copy(path, source)
-
-
-def _opened(joined: IO[bytes], target: Target) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(joined)
-    except zipfile.BadZipFile as error:
-        if "multiple disks" not in str(error):
-            raise
-        raise ArchiveError(
-            f"{target.archive.name} is split and has a zip64 directory, which is not read.", "Unpack it with 7-Zip."
-        ) from error
-
-
-def _place(archive: zipfile.ZipFile, volumes: Sequence[Path], target: Target) -> None:
-    """Set the members' offsets in the joined volumes of a split zip, which the directory counts per volume.
-
-    `zipfile` takes all members to lie on the volume of the directory, and adds what lies before that volume to each
-    offset; APPNOTE.TXT 4.4.11 to 4.4.16 say on which volume each begins.
-    """
-    if volumes[0].name.lower().endswith(".001"):  # one zip, cut into pieces
-        return
-    end = end_of_zip(volumes[-1])
-    if len(volumes) == 1 and (end is None or end.this_disk in (0, _IN_ZIP64)):
-        return
-    if end is None:
-        raise ArchiveError(f"{target.archive.name} is not the last part of a split zip.", "Fetch all its parts.")
-    if end.this_disk + 1 != len(volumes):
-        raise ArchiveError(
-            f"{target.archive.name} is split into {end.this_disk + 1} parts and {len(volumes)} are here.",
-            "Fetch the others, or put them, into the same folder.",
-        )
-    starts = [0]
-    for volume in volumes[:-1]:
-        starts.append(starts[-1] + volume.stat().st_size)
-    shift = archive.start_dir - end.directory_offset
-    for member in archive.infolist():
-        member.header_offset += starts[member.volume] - shift
-        if hasattr(member, "_end_offset"):  # a guard against overlaps, computed of the offsets that were wrong
-            member._end_offset = None
-
-
-_IN_ZIP64 = 0xFFFF
-"""What stands in the end record where the true number is in zip64's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _EndOfZip:
-    """What the end of central directory record (APPNOTE.TXT 4.3.16) says of the volumes."""
-
-    this_disk: int
-    directory_offset: int
-
-
-def is_single_zip(path: Path) -> bool:
-    """Whether a zip says that it has no other volumes."""
-    end = end_of_zip(path)
-    return end is not None and end.this_disk == 0
-
-
-def end_of_zip(path: Path) -> _EndOfZip | None:
-    """The last end record of a file, None where it has none, or not all of it."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (22 + 65_535)))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
-        return None
-    this_disk, _, _, _, _, offset = struct.unpack_from("<4H2L", tail, at + 4)
-    return _EndOfZip(this_disk, offset)
 
 
 def _rar(archive: Path, target: Target) -> None:

@@ -16,13 +16,13 @@ from layouts import layouts
 from server import Server
 
 from openus import sources
-from openus.fetch import archive, lock, source
+from openus.fetch import archive, intake, lock, source
 from openus.fetch.client import Client
 
 STEPS: dict[str, tuple[Any, str]] = {
     "the lock is written": (lock, "write"),
-    "a file is received": (source, "download"),
-    "all is unpacked": (source, "unpack_all"),
+    "a file is received": (intake, "download"),
+    "all is unpacked": (intake, "unpack_all"),
     "one archive is unpacked": (archive, "_unpack"),
     "contents are hashed": (lock, "contents"),
     "a file is put in its place": (Path, "replace"),

@@ -27,9 +27,8 @@ from test_deaths import dies_at
 from openus import sources
 from openus.data import Card
 from openus.fetch import adopt as adopting
-from openus.fetch import listing
+from openus.fetch import intake, listing
 from openus.fetch import lock as locks
-from openus.fetch import source as fetching
 from openus.fetch.archive import unpack_all
 from openus.fetch.folder import alone
 
@@ -568,7 +567,7 @@ def test_what_a_lock_refuses_it_refuses_on_every_run(
 def interrupted(*args: object) -> None:
     """A fetch that dies after all was received and before it is unpacked."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fetching, "unpack_all", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(intake, "unpack_all", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         assert fetch(*args).exit_code == 130
 
 
