@@ -1,4 +1,4 @@
-"""Files, once: sorted listing, atomic writing, hashing, pieces read as one.
+"""Files, once: sorted listing, hashing, pieces read as one, atomic writing, one holder of a folder.
 
 Whole files are written here: aside, fsync, rename. What grows piece by piece (staging, downloads, what archives hold)
 has its own way of never being half-written, where it is.
@@ -162,6 +162,30 @@ def write_text(path: Path, text: str) -> None:
     """`text` as UTF-8 under `path`, atomically."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """`folder`, to one holder at a time, among processes and within one. It ends with its holder, however that ends.
+
+    Raises BlockingIOError where another holds it, CorpusError where its disk cannot lock, OSError where it cannot be
+    opened.
+    """
+    import fcntl  # Windows has none, and the rest of this module works there
+
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise CorpusError(
+                f"{folder} can't be locked: {error.strerror or error}.", "Choose another disk."
+            ) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

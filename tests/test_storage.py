@@ -67,3 +67,10 @@ def test_pieces_of_files_read_as_one(tmp_path: Path) -> None:
         assert not a.closed and not b.closed
     empty = storage.Spliced([])
     assert (empty.read(1), empty.seek(0, 2)) == (b"", 0)
+
+
+def test_a_folder_has_one_holder(tmp_path: Path) -> None:
+    with storage.exclusive(tmp_path), pytest.raises(BlockingIOError), storage.exclusive(tmp_path):
+        raise AssertionError
+    with storage.exclusive(tmp_path):
+        pass

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -32,7 +31,7 @@ from openus.fetch.formats import extract
 from openus.fetch.split_zip import is_single_zip
 from openus.fetch.target import Limits, Target
 from openus.media import DATA_PART_SUFFIXES, suffix_format
-from openus.storage import sweep, walk
+from openus.storage import exclusive, sweep, walk
 
 SUFFIXES = (
     ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip.001", ".zip", ".change2zip", ".7z", ".rar",
@@ -62,7 +61,8 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT, *, progress: A
     """Unpack `archive` into `folder`, which must not exist yet. `progress` is called with the bytes written.
 
     Raises ArchiveError, and then leaves nothing behind, when the archive is damaged, encrypted, unsafe or larger than
-    `limits`, when a part of a split zip is missing, when the disk is full, and when another process unpacks here.
+    `limits`, when a part of a split zip is missing, when the disk is full, and when another process unpacks here;
+    CorpusError when the disk cannot lock a folder.
     """
     with _alone(folder.parent):
         return _unpack(archive, folder, limits, progress)
@@ -71,16 +71,12 @@ def unpack(archive: Path, folder: Path, limits: Limits = DEFAULT, *, progress: A
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """The only process that unpacks into `folder`, which then holds nothing that a killed one left aside."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise ArchiveError(f"Another process unpacks into {folder}.", "Wait for it.") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(folder))
+        except BlockingIOError as error:
+            raise ArchiveError(f"Another process unpacks into {folder}.", "Wait for it.") from error
         yield
-    finally:
-        os.close(handle)
 
 
 def _unpack(archive: Path, folder: Path, limits: Limits, progress: Advance) -> Unpacked:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openus.errors import ArchiveError
+from openus.errors import ArchiveError, CorpusError
 from openus.fetch import archive, target
 from openus.fetch.archive import Limits, unpack, unpack_all
 
@@ -417,6 +417,18 @@ def test_two_runs_in_one_folder_exclude_each_other(place: Path) -> None:
     with archive._alone(place), pytest.raises(ArchiveError, match="Another process unpacks"):
         unpack_all(place)
     assert len(unpack_all(place)) == 1
+
+
+def test_a_disk_that_cannot_lock_is_no_other_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packers.pack(place / "a.zip", FILES)
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
+        for run in (lambda: unpack_all(place), lambda: unpack(place / "a.zip", place / "out")):
+            with pytest.raises(
+                CorpusError, match=rf"{place} can't be locked: No locks available\. Choose another disk"
+            ):
+                run()
+    assert below(place).keys() == {"a.zip"}
 
 
 def test_a_rar_beside_the_volumes_of_a_zip_is_a_rar(place: Path) -> None:
