@@ -22,6 +22,9 @@ from typing import IO, Any, BinaryIO
 from openus.data import Advance, silent
 from openus.errors import CorpusError, UnreadableFile
 
+KEEP_FREE = 256 << 20
+"""Bytes of a disk that downloads and archives leave free."""
+
 
 def walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """Every regular file below `root`, as sorted relative paths with `/`, and the folders that could not be listed.

@@ -22,17 +22,17 @@ from openus.fetch.folder import (
     Fetched,
     alone,
     already,
-    begun,
     broken,
     counter,
     fetched,
     link,
-    locked,
-    looked_at,
+    lock_entry,
+    new_lock,
     put_in_place,
+    with_contents,
 )
 from openus.fetch.listing import check_terms, steps
-from openus.fetch.lock import Lock, Locked
+from openus.fetch.lock import Lock, LockEntry
 from openus.sources import LOCK_NAME, Source
 from openus.storage import is_hidden, sha256_file, walk
 
@@ -85,7 +85,7 @@ def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: boo
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
         try:
-            lock = begun(card, mending, accepted)
+            lock = new_lock(card, mending, accepted)
             if mending:
                 files = _mended(origin, made, folder, mending)
             else:
@@ -101,7 +101,7 @@ def _adopt(source: Source, folder: Path, origin: Path, accepted: bool, keep: boo
                 raise FetchError(
                     f"Nothing that {card.slug} is made of was found.", f"Expected is {names}. {steps(card)}"
                 )
-            lock = looked_at(replace(lock, files=files), made, counter(report, f"{card.slug}: hashing"))
+            lock = with_contents(replace(lock, files=files), made, counter(report, f"{card.slug}: hashing"))
             _take_up(work, made)
             put_in_place(folder, lock, work)
         finally:
@@ -140,10 +140,10 @@ def _offered(slug: str, origin: Path) -> dict[str, Path]:
     return found
 
 
-def _taken(card: Card, origin: Path, made: Path, count: Advance) -> Mapping[str, Locked]:
+def _taken(card: Card, origin: Path, made: Path, count: Advance) -> Mapping[str, LockEntry]:
     """All of `origin`, linked below `made`, each file verified by what is known of it."""
     offered = _offered(card.slug, origin)
-    files: dict[str, Locked] = {}
+    files: dict[str, LockEntry] = {}
     split = volumes(offered)
     for name, place in offered.items():
         link(place, made / name)
@@ -151,7 +151,7 @@ def _taken(card: Card, origin: Path, made: Path, count: Advance) -> Mapping[str,
     return files
 
 
-def _as_locked(card: Card, origin: Path, theirs: Lock, made: Path) -> Mapping[str, Locked]:
+def _as_locked(card: Card, origin: Path, theirs: Lock, made: Path) -> Mapping[str, LockEntry]:
     """What a folder's own lock names, which has to be as that, and the card, say."""
     wrong = locks.lost(origin, theirs, quick=False)
     if wrong:
@@ -166,7 +166,7 @@ def _as_locked(card: Card, origin: Path, theirs: Lock, made: Path) -> Mapping[st
     return theirs.files
 
 
-def _mended(origin: Path, made: Path, folder: Path, lock: Lock) -> Mapping[str, Locked]:
+def _mended(origin: Path, made: Path, folder: Path, lock: Lock) -> Mapping[str, LockEntry]:
     """What is missing from the folder, below `made`: each file as it came then, whatever it is called in `origin`, or,
     from a folder with the same lock, what came out of it."""
     offered = _offered(lock.slug, origin)
@@ -192,7 +192,7 @@ def _mended(origin: Path, made: Path, folder: Path, lock: Lock) -> Mapping[str, 
     return lock.files
 
 
-def _linked_contents(origin: Path, made: Path, one: Locked) -> bool:
+def _linked_contents(origin: Path, made: Path, one: LockEntry) -> bool:
     """Whether all that came out of an archive lies in `origin`, as in a raw folder; then it is below `made` too."""
     inside = {f"{one.name}{UNPACKED}/{path}": sha256 for path, (_, sha256) in (one.contents or {}).items()}
     if one.contents is None or not all(
@@ -238,7 +238,7 @@ def _comes_again(path: str, paths: set[str]) -> bool:
     return any(folder.endswith(UNPACKED) and folder.removesuffix(UNPACKED) in paths for folder in folders)
 
 
-def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, split: bool, count: Advance) -> Locked:
+def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, split: bool, count: Advance) -> LockEntry:
     file = replace(known, name=name) if known else RemoteFile(name)
     if split:
         file = replace(file, archive="split")
@@ -252,4 +252,4 @@ def _verified(known: RemoteFile | None, name: str, copy: Path, origin: Path, spl
     wrong = difference(file, received)
     if wrong:
         raise FetchError(f"{origin}: {wrong}", "It is another version, or it was damaged on the way.")
-    return locked(file, received, None)
+    return lock_entry(file, received, None)

@@ -44,7 +44,7 @@ MOST_TEXT = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for a site."""
 
     tries: int = 6
@@ -86,7 +86,7 @@ class Client:
     """What resolvers and the downloader speak through. Threads may share it."""
 
     mirrors: Mapping[str, str] = field(default_factory=mirrors)
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
     sleep: Callable[[float], None] | None = None
     """In place of waiting, for tests."""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -343,7 +343,7 @@ def _parsed(url: str, text: str) -> Any:
         raise FetchError(f"{redacted(url)} gave {what} where a listing is due.", BY_HAND, renewable=True) from error
 
 
-def _chunks(response: httpx2.Response, patience: Patience) -> Iterator[bytes]:
+def _chunks(response: httpx2.Response, patience: RetryPolicy) -> Iterator[bytes]:
     """The raw bytes of a body. Raises Transient where it is cut, stalls, or drips."""
     since, came = time.monotonic(), 0
     try:

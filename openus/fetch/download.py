@@ -21,8 +21,7 @@ from openus.fetch.client import Answer, Client, Transient
 from openus.fetch.content import SNIFF, check_beginning
 from openus.fetch.partial import Partial
 from openus.fetch.split_zip import end_of_zip
-
-KEEP_FREE = 256 << 20
+from openus.storage import KEEP_FREE
 
 
 def download(
@@ -120,7 +119,7 @@ def _attempt(client: Client, part: Partial) -> None:
                 renewable=True,
             )
         if not part.size:
-            room(part.path.parent, total if total is not None else file.size_bytes)
+            check_free_space(part.path.parent, total if total is not None else file.size_bytes)
             part.begin(_validator(answer), total)
         part.take(chunks)
     if total is not None and part.size < total:
@@ -171,7 +170,7 @@ def _number(pattern: str, text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def room(folder: Path, size: int | None) -> None:
+def check_free_space(folder: Path, size: int | None) -> None:
     """Nothing, where `size` bytes, or nobody knows how many, leave some of the disk free. Raises FetchError."""
     free = shutil.disk_usage(folder).free
     if size is not None and size + KEEP_FREE > free:

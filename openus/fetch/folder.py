@@ -25,7 +25,7 @@ from openus.fetch.address import redacted
 from openus.fetch.archive import UNPACKED, opener
 from openus.fetch.checksums import Received
 from openus.fetch.listing import is_open
-from openus.fetch.lock import Lock, Locked
+from openus.fetch.lock import Lock, LockEntry
 from openus.sources import Source
 from openus.storage import sha256_file, walk
 
@@ -138,21 +138,21 @@ def already(source: Source, folder: Path, lock: Lock, said: Sequence[str]) -> Fe
     return fetched(source, folder, lock, [first, *said])
 
 
-def begun(card: Card, before: Lock | None, accepted: bool) -> Lock:
+def new_lock(card: Card, before: Lock | None, accepted: bool) -> Lock:
     """The lock of a run that begins, or goes on where another stopped: what came then must come again."""
     agreed = locks.now() if accepted and not is_open(card.licence) else None
     lock = Lock(card.slug, card.access.kind, dict(card.access.ids), card.licence.name, agreed)
     return lock if before is None else replace(lock, files=before.files, whole=before.whole)
 
 
-def locked(file: RemoteFile, received: Received, url: str | None) -> Locked:
+def lock_entry(file: RemoteFile, received: Received, url: str | None) -> LockEntry:
     """The line of a file that was received, and compared with all that `file` tells of it."""
     against = next(
         (name for name, due in (("sha256", file.sha256), ("md5", file.md5), ("git", file.git_sha1)) if due),
         "size" if file.size_bytes is not None else locks.PINNED,
     )
     where = redacted(url) if url else None
-    return Locked(file.name, where, received.size_bytes, received.sha256, against, locks.now(), received.md5)
+    return LockEntry(file.name, where, received.size_bytes, received.sha256, against, locks.now(), received.md5)
 
 
 def broken(folder: Path, lock: Lock, count: Advance = silent) -> set[str]:
@@ -163,7 +163,7 @@ def broken(folder: Path, lock: Lock, count: Advance = silent) -> set[str]:
     return found | {name for name in lock.files if opener(name, lock.files) in found}
 
 
-def looked_at(lock: Lock, made: Path, count: Advance = silent) -> Lock:
+def with_contents(lock: Lock, made: Path, count: Advance = silent) -> Lock:
     """The lock, whole, with what came out of each archive below `made`.
 
     Raises FetchError where that is not what came out of it before, and removes it.

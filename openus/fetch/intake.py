@@ -21,10 +21,10 @@ from openus.fetch import lock as locks
 from openus.fetch.archive import UNPACKED, opener, parts, unpack_all, volumes
 from openus.fetch.checksums import Received, difference, measure
 from openus.fetch.client import Client
-from openus.fetch.download import download, room
-from openus.fetch.folder import ELSEWHERE, begun, broken, counter, link, locked
+from openus.fetch.download import check_free_space, download
+from openus.fetch.folder import ELSEWHERE, broken, counter, link, lock_entry, new_lock
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, resolve, safe, steps
-from openus.fetch.lock import Lock, Locked
+from openus.fetch.lock import Lock, LockEntry
 from openus.fetch.partial import on_its_way, was_finished
 from openus.storage import is_hidden, sha256_file
 
@@ -47,7 +47,7 @@ class Intake:
         accepted: bool,
     ) -> None:
         self.card, self.folder, self.work = card, folder, work
-        self.client, self.report, self.lock = client, report, begun(card, before, accepted)
+        self.client, self.report, self.lock = client, report, new_lock(card, before, accepted)
         self.before_kind = before.kind if before is not None and before.files else None
         lock, self.had = self.lock, self.lock.files
         """What runs before received."""
@@ -56,7 +56,7 @@ class Intake:
         self.must_equal = lock.whole and card.access.kind not in MADE_ON_THE_FLY
         """Whether what came must come again byte for byte; else what is in it must, if the folder was whole."""
         self.files: list[RemoteFile] = []
-        self._came: dict[str, Locked] = {}
+        self._came: dict[str, LockEntry] = {}
         self._guard = threading.Lock()
         self._written = time.monotonic()
 
@@ -140,7 +140,7 @@ class Intake:
             is_here = place.exists() or self._unpacked(file.name).exists()
             if (file.name in self.due or file.name not in self.had) and not is_here:
                 coming += max(0, (file.size_bytes or 0) - on_its_way(place))
-        room(self.work, coming)
+        check_free_space(self.work, coming)
 
     def _unpacked(self, name: str) -> Path:
         """Where what comes out of a file is put, if that is an archive or a volume of one."""
@@ -158,7 +158,7 @@ class Intake:
             self._note(here)
         elif had is None or not self.must_equal:
             contents = None if had is None else had.contents
-            self._note(replace(locked(file, self._download(file), file.url), contents=contents))
+            self._note(replace(lock_entry(file, self._download(file), file.url), contents=contents))
         else:
             changed = f"{self.card.slug}: the site changed {file.name}, which came on {had.received}"
             if is_another(file, had):
@@ -171,7 +171,7 @@ class Intake:
                     raise
                 raise FetchError(f"{changed}. {error.message}", ELSEWHERE) from error
 
-    def _received(self, file: RemoteFile, had: Locked | None) -> Locked | None:
+    def _received(self, file: RemoteFile, had: LockEntry | None) -> LockEntry | None:
         """The line of a file that an earlier run received; what is not as it was then is removed."""
         place = self.work / file.name
         if place.is_file():
@@ -180,13 +180,13 @@ class Intake:
                 return had
             known = file.md5 or file.sha256 or file.git_sha1 or was_finished(place, received)
             if known and difference(file, received) is None and (had is None or not self.must_equal):
-                return replace(locked(file, received, file.url), contents=None if had is None else had.contents)
+                return replace(lock_entry(file, received, file.url), contents=None if had is None else had.contents)
         elif had is not None and self._unpacked(file.name).is_dir():
             return had
         self._drop(file.name)
         return None
 
-    def _put_there(self, file: RemoteFile, had: Locked | None) -> Locked | None:
+    def _put_there(self, file: RemoteFile, had: LockEntry | None) -> LockEntry | None:
         """The line of a file that lies in the folder: an archive that was kept, or what a person put there.
 
         Raises FetchError for what nothing shows to be the site's.
@@ -203,7 +203,7 @@ class Intake:
             if had is not None and received.sha256 == had.sha256:
                 line = had
             elif had is None and not wrong and (file.md5 or file.sha256 or file.git_sha1):
-                line = locked(file, received, file.url)
+                line = lock_entry(file, received, file.url)
         if line is not None:
             link(place, self.work / file.name)
         elif (had is None or not self.lock.whole) and os.path.lexists(place):
@@ -230,7 +230,7 @@ class Intake:
         again = next((one for one in resolve(self.card, self.client) if one.name == due.name), None)
         return None if again is None or again.url == due.url else replace(due, url=again.url)
 
-    def _note(self, entry: Locked) -> None:
+    def _note(self, entry: LockEntry) -> None:
         with self._guard:
             self._came[entry.name] = entry
             if time.monotonic() - self._written > 1.0:  # until then a file is known by its notes
@@ -266,11 +266,11 @@ class Intake:
             self._drop(name)
 
 
-def is_another(file: RemoteFile, one: Locked) -> bool:
+def is_another(file: RemoteFile, one: LockEntry) -> bool:
     """Whether the site itself lists another file today than the one that came."""
     pairs = ((file.size_bytes, one.size_bytes), (file.sha256, one.sha256), (file.md5, one.md5))
     return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
-def _is_unproved(one: Locked) -> bool:
+def _is_unproved(one: LockEntry) -> bool:
     return one.verified in ("size", locks.PINNED)

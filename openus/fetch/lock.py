@@ -23,7 +23,7 @@ PINNED = "nothing: pinned here"
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockEntry:
     """One file as it was received."""
 
     name: str
@@ -54,7 +54,7 @@ class Lock:
     licence: str | None
     accepted: str | None = None
     """When a person accepted terms that are not open; None where that was not asked."""
-    files: Mapping[str, Locked] = field(default_factory=dict)
+    files: Mapping[str, LockEntry] = field(default_factory=dict)
     whole: bool = False
     """Whether `files` are all that belong to the source, received, unpacked and looked at."""
 
@@ -86,7 +86,7 @@ def read(folder: Path) -> Lock | None:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if told.pop("format") != FORMAT:
             raise ValueError("another format")
-        files = [_locked(one) for one in told.pop("files")]
+        files = [_entry(one) for one in told.pop("files")]
         lock = Lock(**told, files={one.name: one for one in files})
         texts = [*lock.ids, *lock.ids.values(), lock.licence or "", lock.accepted or ""]
         if not all(re.fullmatch(r"[\w-]+", text) for text in (lock.slug, lock.kind)):
@@ -109,12 +109,12 @@ def read(folder: Path) -> Lock | None:
         raise FetchError(f"{path} is no lock file of openus ({error}).", "Move it away to fetch anew.") from error
 
 
-def _locked(told: dict[str, Any]) -> Locked:
+def _entry(told: dict[str, Any]) -> LockEntry:
     """A line of a lock that may come from somebody else: it is believed no more than a site."""
     contents = told.pop("contents")
     if contents is not None:
         contents = {path: (size, sha256) for path, (size, sha256) in contents.items()}
-    one = Locked(**told, contents=contents)
+    one = LockEntry(**told, contents=contents)
     for size, sha256 in [(one.size_bytes, one.sha256), *(contents or {}).values()]:
         if type(size) is not int or not 0 <= size < 1 << 63 or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError("a size or checksum in it is none")

@@ -17,7 +17,7 @@ from openus.data import Card, Progress, silent
 from openus.errors import FetchError, OpenusError
 from openus.fetch import lock as locks
 from openus.fetch.client import Client
-from openus.fetch.folder import ADOPTED, Fetched, alone, already, empty, fetched, looked_at, put_in_place
+from openus.fetch.folder import ADOPTED, Fetched, alone, already, empty, fetched, put_in_place, with_contents
 from openus.fetch.intake import Intake, is_another
 from openus.fetch.listing import MADE_ON_THE_FLY, RESOLVERS, by_hand, check_terms, resolve, steps
 from openus.fetch.lock import Lock
@@ -74,7 +74,7 @@ def fetch(
                 f"{card.slug}: what came lies in {work}, and its adapter knows none of it.",
                 "Its site changed the layout, or gave another set: look at it, and tell the makers of openus.",
             )
-        lock = looked_at(run.lock, work, run.counter(": hashing"))
+        lock = with_contents(run.lock, work, run.counter(": hashing"))
         put_in_place(folder, lock, work)
     return fetched(source, folder, lock)
 

@@ -14,7 +14,7 @@ from typing import IO
 
 from openus.data import Advance, silent
 from openus.errors import ArchiveError
-from openus.storage import printable
+from openus.storage import KEEP_FREE, printable
 
 _CHUNK = 1 << 20
 _MiB = 1 << 20
@@ -33,7 +33,7 @@ class Limits:
     """Bytes up to which no ratio counts: a folder of blank masks is no attack."""
     max_bytes: int = 1 << 42
     max_files: int = 5_000_000
-    keep_free: int = 256 * _MiB
+    keep_free: int = KEEP_FREE
     """Of the disk, when all is unpacked."""
     max_depth: int = 4
     """Of archives within archives."""
@@ -61,7 +61,7 @@ class Target:
     """Name as the least able file system compares it -> name as it stands; folders that a name implies too."""
 
     @property
-    def room(self) -> int:
+    def allowance(self) -> int:
         """Bytes that may come in all."""
         return min(self.limits.max_bytes, max(self.limits.small, int(self.packed * self.limits.max_ratio)))
 
@@ -76,9 +76,9 @@ class Target:
             )
 
     def _check_amount(self, size_bytes: int, files: int) -> None:
-        if size_bytes > self.room:
+        if size_bytes > self.allowance:
             raise ArchiveError(
-                f"{self.archive.name} ({self.packed:,} bytes) unpacks to more than {self.room:,} bytes.",
+                f"{self.archive.name} ({self.packed:,} bytes) unpacks to more than {self.allowance:,} bytes.",
                 "It is a decompression bomb, or damaged. If you trust it, unpack it by hand.",
             )
         if files > self.limits.max_files:

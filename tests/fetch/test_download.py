@@ -25,7 +25,7 @@ from openus.errors import FetchError, UsageError
 from openus.fetch import client as clients
 from openus.fetch.address import below, mirrors, redacted
 from openus.fetch.checksums import git_sha1
-from openus.fetch.client import Client, Patience, name_of
+from openus.fetch.client import Client, RetryPolicy, name_of
 from openus.fetch.download import download
 
 DATA = b"PK\x03\x04" + random.Random(1).randbytes(700_000) + b"PK\x05\x06" + bytes(18)
@@ -196,7 +196,7 @@ def test_a_wrong_size_is_told_before_a_byte_is_kept(server: Server, client: Clie
 def partial(server: Server, client: Client, tmp_path: Path, **how: object) -> None:
     """Leave half of the file, as a killed run does."""
     server.route("/a.zip", lambda request: ranged(request, DATA, cut=HALF, **how))  # type: ignore[arg-type]
-    with pytest.raises(FetchError), Client(mirrors={}, patience=Patience(tries=1)) as hasty:
+    with pytest.raises(FetchError), Client(mirrors={}, patience=RetryPolicy(tries=1)) as hasty:
         download(hasty, wanted(server), tmp_path)
     assert left(tmp_path) == [".a.zip.partial", ".a.zip.partial.json"]
     server.asked.clear()
@@ -341,7 +341,7 @@ def test_what_was_left_of_another_address_is_not_gone_on_with(server: Server, cl
 
 
 def test_a_stall_and_a_drip_end(server: Server, tmp_path: Path) -> None:
-    patience = Patience(tries=2, first_wait_s=0, timeout_s=0.3, window_s=0.2, slowest_bytes_s=1000)
+    patience = RetryPolicy(tries=2, first_wait_s=0, timeout_s=0.3, window_s=0.2, slowest_bytes_s=1000)
     server.route("/a.zip", Reply(200, DATA[:2000], stall_s=1.0))
     server.route("/b.zip", Reply(200, DATA[:2000], drip_s=0.01))
     with Client(mirrors={}, patience=patience) as hasty:

@@ -16,7 +16,7 @@ from openus.data import Access, RemoteFile
 from openus.errors import FetchError
 from openus.fetch import gdrive
 from openus.fetch.address import redacted
-from openus.fetch.client import Client, Patience
+from openus.fetch.client import Client, RetryPolicy
 from openus.fetch.download import download
 
 ID = "1reHyY5eTZ5uePXMVMzFOq5j3eFOSp50F"
@@ -29,7 +29,7 @@ SECRET = "99b6f2ce-1412-4b1d-a5c0-000000000001"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Server, Client]]:
-    with Server() as one, Client(places(one), Patience(tries=3), lambda _: None) as speaker:
+    with Server() as one, Client(places(one), RetryPolicy(tries=3), lambda _: None) as speaker:
         yield one, speaker
 
 

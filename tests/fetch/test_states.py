@@ -169,9 +169,9 @@ class Folder(RuleBasedStateMachine):
             self.site.server._answer = answer  # type: ignore[method-assign]
             self.site.server._routes[:] = routes
 
-    @rule(keep=st.booleans(), step=st.sampled_from(["", "looked_at", "rename", "replace"]), at=st.integers(1, 6))
+    @rule(keep=st.booleans(), step=st.sampled_from(["", "with_contents", "rename", "replace"]), at=st.integers(1, 6))
     def adopt(self, keep: bool, step: str, at: int) -> None:
-        owner = adopting if step == "looked_at" else Path
+        owner = adopting if step == "with_contents" else Path
         with dies_at(owner, step, at) if step else contextlib.nullcontext():
             try:
                 adopting.adopt(self.site.source, self.root, self.site.published, accepted=True, keep=keep)
