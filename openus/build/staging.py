@@ -11,7 +11,6 @@ how many kills made them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -24,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 from openus import manifest
 from openus.errors import CorpusError, UsageError
 from openus.shards.write import TarAppender
-from openus.storage import sweep
+from openus.storage import exclusive, sweep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,17 +190,14 @@ def _whole(path: Path) -> bool:
 def locked(folder: Path) -> Iterator[None]:
     """Exclusive use of a folder, made if need be.
 
-    Raises CorpusError when another build holds it, UsageError when it cannot be a folder.
+    Raises CorpusError when another build holds it or its disk cannot lock, UsageError when it cannot be a folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise UsageError(f"{folder}: {error.strerror or error}.", "Name a folder that can be written.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(folder))
+        except BlockingIOError as error:
+            raise CorpusError(f"{folder} is in use by another build.", "Wait for it, or name another.") from error
+        except OSError as error:
+            raise UsageError(f"{folder}: {error.strerror or error}.", "Name a folder that can be written.") from error
         yield
-    except BlockingIOError as error:
-        raise CorpusError(f"{folder} is in use by another build.", "Wait for it, or name another.") from error
-    finally:
-        os.close(handle)
