@@ -34,7 +34,7 @@ from model.params import PretrainParams, pretrain_params
 from model.run import Run, prepare
 from model.start import start
 from model.world import World, ignore_stops, join, told_to_stop
-from openus.command import Command
+from openus.command import DEBUG, PATH, Command
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import digest
 from openus.storage import atomic, sweep
@@ -50,7 +50,7 @@ class Stopped(OpenusError):
 
 
 @dataclass(slots=True)
-class Progress:
+class Reached:
     """What changes: the steps done, the loss since the last line of the history, and the history."""
 
     step: int = 0
@@ -120,11 +120,11 @@ def _open(out: Path) -> None:
     sweep(out)
 
 
-def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Progress:
+def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Reached:
     """Bring model, optimiser and random numbers to where an earlier process stopped; all processes read the file."""
     world.first(lambda: _open(run.out))
     state = checkpoint.load_state(run.out, run.id, replace)
-    reached = Progress(**state["progress"]) if state else Progress()
+    reached = Reached(**state["progress"]) if state else Reached()
     if world.any(reached.step != world.first(lambda: reached.step)):
         raise UsageError(
             f"The processes find different states in {run.out}.", "All of them need the same folder, on a shared disk."
@@ -137,7 +137,7 @@ def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world:
     return reached
 
 
-def _save(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+def _save(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Reached) -> None:
     checkpoint.save_state(
         run.out,
         {
@@ -154,7 +154,7 @@ def _train(
     run: Run,
     model: MaskedAutoencoder,
     optimiser: torch.optim.Optimizer,
-    progress: Progress,
+    progress: Reached,
     world: World,
     log: Log,
     asked: Callable[[], bool],
@@ -298,7 +298,7 @@ def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
         file.write(reconstruct.png(reconstruct.panel(model, pictures, masks, mean, std)))
 
 
-def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from: dict[str, Any] | None) -> None:
+def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from: dict[str, Any] | None) -> None:
     """Weights, encoder folder and card.
 
     Raises CorpusError when the corpus is no longer the one that the gate let through: the card would prove nothing.
@@ -334,16 +334,13 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Progress, started_from
     )
 
 
-PATH = click.Path(path_type=Path)
-
-
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--corpus", type=PATH, required=True, help="Folder of a finished build.")
 @click.option("--gate", type=PATH, required=True, help="What `openus check-leakage … --json` printed for it.")
 @click.option("--params", "params_file", type=PATH, required=True, help="YAML file with a section `pretrain`.")
 @click.option("--out", type=PATH, required=True, help="Folder of the run; run again to go on where it stopped.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is one.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def main(corpus: Path, gate: Path, params_file: Path, out: Path, device: str | None, debug: bool) -> None:
     """Pre-train a masked autoencoder on the kept pretrain pictures of a corpus; under torchrun in many processes."""
     with join(device) as world:

@@ -20,7 +20,7 @@ from model.evaluate import compare, encoders
 from model.evaluate.run import units
 from model.metrics import holm
 from model.params import EncoderParams, EvaluateParams, evaluate_params
-from openus.command import Command
+from openus.command import DEBUG, PATH, Command
 from openus.errors import CorpusError
 from openus.storage import atomic, write_text
 
@@ -375,15 +375,12 @@ def _pyplot() -> Any:
     return plt
 
 
-PATH = click.Path(path_type=Path)
-
-
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--run", type=PATH, required=True, help="Folder of model.pretrain.")
 @click.option("--cells", type=PATH, required=True, help="Holds BENCHMARK/MODEL/PROTOCOL/ of model.evaluate.")
 @click.option("--params", "params_file", type=PATH, required=True, help="YAML file with a section `evaluate`.")
 @click.option("--out", type=PATH, required=True, help="Folder for report.md and its pictures.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def main(run: Path, cells: Path, params_file: Path, out: Path, debug: bool) -> None:
     """Write the report on a pre-training run and its evaluation."""
     click.echo(report(run, cells, evaluate_params(params_file), out))

@@ -318,8 +318,7 @@ def check_leakage(
         for leak in findings.leaks:
             pair = f"{leak.pretrain_path or leak.pretrain_key}  {leak.held_out_path or leak.held_out_key or '-'}"
             click.echo(f"{leak.rule:8}  {pair}  {leak.detail}")
-        what = "nothing leaks" if findings.ok else f"{len(findings.leaks)} findings"
-        click.echo(f"{findings.pretrain} pictures against {findings.held_out} held out: {what}.")
+        click.echo(findings.summary)
         if not findings.ok:
             click.echo("Build again with leakage.drop on, or write your word on a pair into a file for --adjudicated.")
     if not findings.ok:

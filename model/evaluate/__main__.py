@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from model.params import evaluate_params
-from openus.command import Command
+from openus.command import DEBUG, PATH, Command
 from openus.progress import progress
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +20,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--protocol", required=True, help="knn, linear or finetune.")
 @click.option("--out", type=PATH, required=True, help="Folder for predictions.parquet and metrics.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json on standard output.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@DEBUG
 def main(
     corpus: Path, params_file: Path, benchmark: str, model: str, protocol: str, out: Path, as_json: bool, debug: bool
 ) -> None:

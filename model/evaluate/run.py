@@ -21,7 +21,7 @@ from model.evaluate.features import Images, extract
 from model.params import EvaluateParams, Protocol
 from model.pictures import Pictures, Shards, read_pictures
 from openus import manifest
-from openus.data import Progress
+from openus.data import Progress, silent
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import pictures_digest
 from openus.storage import sha256_file, write_text
@@ -54,7 +54,7 @@ def evaluate(
     protocol: str,
     params: EvaluateParams,
     out: Path,
-    report: Progress = lambda what, done, total: None,
+    report: Progress = silent,
 ) -> dict[str, Any]:
     """Score an encoder on a labelled source of a corpus; writes and returns what was found.
 

@@ -59,6 +59,19 @@ class Findings:
     overruled: list[Leak] = field(default_factory=list)
     """What a person judged to be different pictures, and therefore is no leak."""
 
+    parts: int = 0
+    """Of a split that was audited; 0 for two sides."""
+
+    @property
+    def summary(self) -> str:
+        """What was found, in a sentence."""
+        what = "nothing leaks" if self.ok else f"{len(self.leaks)} findings"
+        if self.parts:
+            return f"{self.pretrain} pictures in {self.parts} parts: {what}."
+        if not self.held_out:
+            return f"{self.pretrain} pictures against none held out: this proves nothing."
+        return f"{self.pretrain} pictures against {self.held_out} held out: {what}."
+
     @property
     def ok(self) -> bool:
         """True when nothing leaks."""
@@ -203,7 +216,7 @@ def audit_split(
     """
     part, torn, strangers = _parts(corpus, split)
     rows = [row for row, picture in enumerate(corpus.pictures) if picture.key in part]
-    findings = Findings(len(rows), len(rows), notes=[*corpus.notes])
+    findings = Findings(len(rows), len(rows), notes=[*corpus.notes], parts=len(set(part.values())))
     if missing := len(corpus.pictures) - len(rows):
         findings.notes.append(f"{missing} pictures of the corpus stand in no part of {split.name}")
     if strangers:
