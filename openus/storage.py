@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import errno
 import hashlib
 import io
 import itertools
@@ -171,15 +172,27 @@ def write_text(path: Path, text: str) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """`folder`, to one holder at a time, among processes and within one. It ends with its holder, however that ends.
 
+    NFS locks only what is open for writing (flock(2)), which no folder can be: there a hidden file beside the folder is
+    locked in its place, and stays.
+
     Raises BlockingIOError where another holds it, CorpusError where its disk cannot lock, OSError where it cannot be
     opened.
     """
     import fcntl  # Windows has none, and the rest of this module works there
 
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with contextlib.ExitStack() as stack:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, handle)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                whole = folder.resolve()
+                handle = os.open(whole.parent / f".{whole.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -187,8 +200,6 @@ def exclusive(folder: Path) -> Iterator[None]:
                 f"{folder} can't be locked: {error.strerror or error}.", "Choose another disk."
             ) from error
         yield
-    finally:
-        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,21 @@ def test_a_folder_has_one_holder(tmp_path: Path) -> None:
         raise AssertionError
     with storage.exclusive(tmp_path):
         pass
+
+
+def test_a_folder_on_nfs_has_one_holder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS refuses to lock what is not open for writing: here the kernel's flock does, for folders."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    real = fcntl.flock
+
+    def of_nfs(handle: int, how: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    with storage.exclusive(folder), pytest.raises(BlockingIOError), storage.exclusive(folder):
+        raise AssertionError
+    with storage.exclusive(folder):
+        assert list(folder.iterdir()) == [] and (tmp_path / ".corpus.lock").exists()
