@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,9 +38,12 @@ def origin_of(path: Path, sha256: str) -> Origin | None:
     """
     if path.suffix != ".safetensors":
         return None
+    origin = _of_file(path)
     if path.name == "mae.safetensors":
-        read_card(path.parent / "encoder" / "card.json", "mae", sha256)
-    return _of_file(path) or _of_folder(path.parent, sha256)
+        card = read_card(path.parent / "encoder" / "card.json", "mae", sha256)
+        if origin and card:  # files of before do not tell how many
+            origin = replace(origin, overruled=overruled(card))
+    return origin or _of_folder(path.parent, sha256)
 
 
 def _of_file(path: Path) -> Origin | None:
@@ -85,6 +88,8 @@ def read_card(path: Path, which: Literal["mae", "encoder"], sha256: str) -> dict
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         told = card["weights"][which]
+        if missing := {"gate", "init", "sources"} - card.keys():
+            raise ValueError(f"it lacks {min(missing)}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{path} is no card of ours: {error}.", whole) from error
     if told != sha256:

@@ -55,7 +55,7 @@ def prepare(corpus: Path, gate: Path, params: PretrainParams, out: Path, world: 
     init = None
     if params.init is not None:
         init = world.first(lambda: sha256_file(init_file(params.init or "", out)))
-    run_id = digest("pretrain 2", verdict.digest, numbers(params), init or "")
+    run_id = digest("pretrain 3", verdict.digest, numbers(params), init or "")
     steps = max(1, round(params.epochs * epoch_steps))
     sources = world.first(lambda: _terms(corpus, pictures))
     return Run(corpus, out, params, verdict, pictures, statistics, steps, epoch_steps, run_id, sources)

@@ -45,7 +45,8 @@ def border(*, debug: bool | None) -> Iterator[None]:
         debug: whether errors go through with their traceback. None for a program that has no option for it: then
             those that nobody expected do, since there is no second run that would show where.
 
-    Raises SystemExit: the exit code of an OpenusError, 130 for Ctrl-C, 1 for a closed pipe and for the unexpected.
+    Raises SystemExit: the exit code of an OpenusError, 130 for Ctrl-C, 1 for a closed pipe (unless `debug` is None) and
+    the unexpected.
     """
     with _warnings_told():
         try:
@@ -57,6 +58,8 @@ def border(*, debug: bool | None) -> Iterator[None]:
         except KeyboardInterrupt:
             _leave("stopped; run the same command again to go on.", 130)
         except BrokenPipeError:
+            if debug is None:  # of a worker, perhaps
+                raise
             sys.stderr.close()  # a closed pipe (`| head`) is no error to tell of
             sys.exit(1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

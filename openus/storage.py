@@ -173,7 +173,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     """`folder`, to one holder at a time, among processes and within one. It ends with its holder, however that ends.
 
     NFS locks only what is open for writing (flock(2)), which no folder can be: there a hidden file beside the folder is
-    locked in its place, and stays.
+    locked in its place.
 
     Raises BlockingIOError where another holds it, CorpusError where its disk cannot lock, OSError where it cannot be
     opened.
@@ -190,9 +190,13 @@ def exclusive(folder: Path) -> Iterator[None]:
                 if error.errno != errno.EBADF:
                     raise
                 whole = folder.resolve()
-                handle = os.open(whole.parent / f".{whole.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                mark = whole.parent / f".{whole.name}.lock"
+                handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
                 stack.callback(os.close, handle)
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not (mark.exists() and os.path.samestat(mark.stat(), os.fstat(handle))):
+                    raise BlockingIOError(errno.EWOULDBLOCK, "its last holder ends just now") from None
+                stack.callback(mark.unlink)  # while it is still locked
         except BlockingIOError:
             raise
         except OSError as error:

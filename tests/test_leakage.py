@@ -15,6 +15,8 @@ from conftest import openus, sample_words
 from pydicom.uid import generate_uid
 
 from openus import leakage, manifest
+from openus.leakage.sides import Picture, Side, _Prints
+from openus.params import DedupParams
 from openus.sample import PLANTED
 
 SALT = "one hospital"
@@ -239,6 +241,30 @@ def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path
     assert "1 names of by_image.csv are of no picture here, lost among them" in found["notes"]
     by_key = {row["key"]: row["patient_id"] for row in rows}
     assert all(by_key[leak["pretrain_key"]] == by_key[leak["held_out_key"]] for leak in found["leaks"])
+
+
+@pytest.mark.parametrize(
+    ("told", "parts"),
+    [
+        ({"a": ((), "s"), "b": (("p",), "t"), "c": (("p",), "s")}, {"a": "train", "b": "test", "c": "test"}),
+        ({"a": (("p",), "s"), "b": (("q",), "s"), "c": ((), "s")}, {"a": "train", "b": "test", "c": "train"}),
+        ({"a": (("1",), ""), "b": (("2",), ""), "c": (("1", "2"), "")}, {"a": "train", "b": "test", "c": "train"}),
+    ],
+)
+def test_no_nearer_picture_hides_a_patient_in_another_part(
+    tmp_path: Path, told: dict[str, tuple[tuple[str, ...], str]], parts: dict[str, str]
+) -> None:
+    rng = np.random.default_rng(0)
+    prints = _Prints()
+    pictures = []
+    for key, (patients, study) in told.items():
+        prints.add(rng.integers(0, 256, (64, 64), np.uint8))
+        pictures.append(Picture(key, patients=frozenset(patients), studies=frozenset(filter(None, [study]))))
+    split = tmp_path / "split.csv"
+    split.write_text("key,split\n" + "".join(f"{key},{part}\n" for key, part in parts.items()))
+    found = leakage.audit_split(Side("three", pictures, prints.table()), split, DedupParams())
+    assert [leak.rule for leak in found.leaks] == ["patient"]
+    assert found.summary == "3 pictures in 2 parts: 1 findings."
 
 
 def test_a_persons_word_counts_in_an_audit_too(sample: Path, tmp_path: Path) -> None:

@@ -94,3 +94,4 @@ def test_a_folder_on_nfs_has_one_holder_too(tmp_path: Path, monkeypatch: pytest.
         raise AssertionError
     with storage.exclusive(folder):
         assert list(folder.iterdir()) == [] and (tmp_path / ".corpus.lock").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]

@@ -84,15 +84,16 @@ def evaluate(
     if not params.seeds or len(set(params.seeds)) < len(params.seeds):
         raise UsageError("evaluate.seeds is empty or names one twice.", "E.g. [0, 1, 2].")
     encoder = encoders.find(model, params.encoders, params.image_size)
-    pictures = _pictures(corpus, benchmark, params.target)
-    digest = sha256_file(corpus / "manifest.parquet")
+    table = corpus / "manifest.parquet"
+    digest = sha256_file(table) if table.is_file() else ""
+    pictures = _pictures(corpus, benchmark, params.target)  # tells where there is none
     absent, notes = _seen(encoder, benchmark, pictures)
     rows = splits.labelled(pictures, params.target, params.leave_out)
     plan = splits.plan(rows, params.folds)
     images = Images(Shards(pictures.take(rows.at)), encoder, params.fit, params.workers)
     job = Job(rows, images, protocol, params, report, f"{benchmark} {model} {protocol}")  # type: ignore[arg-type]
     probabilities, choices = _test_all(job, plan)
-    if sha256_file(corpus / "manifest.parquet") != digest:
+    if sha256_file(table) != digest:
         raise CorpusError(f"{corpus} was changed while it was read: the scores are of no corpus.", "Evaluate again.")
     fold_of = {row: fold.name for fold in plan.folds for row in fold.test.tolist()}
     kept = np.array(sorted(fold_of), np.int64)

@@ -353,9 +353,9 @@ def _count(
         seen[row["source"]] += 1
         if row["drop_reason"] is None:
             kept[row["source"]] += 1
-            told = (row["redistribution"], row["derivatives"])
-            local_only[row["source"]] += False in told
-            unknown[row["source"]] += None in told and False not in told
+            forbidden = row["redistribution"] is False or row["derivatives"] is False
+            local_only[row["source"]] += forbidden
+            unknown[row["source"]] += row["redistribution"] is None and not forbidden
         else:
             dropped[row["source"]][row["drop_reason"]] += 1
     refused = Counter(row["source"] for row in rejected)

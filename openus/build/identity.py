@@ -56,7 +56,7 @@ def key(slug: str, item_id: str, frame_index: int | None) -> str:
     The id is taken in Unicode NFC, since the same file name comes decomposed from some file systems.
 
     >>> key("busi", "benign/benign (1).png", None)
-    'busi-fbd6e4e53e5f9ef7-000000'
+    'busi-429f257fd79ac75a-000000'
     """
     name = same_name(item_id).encode("utf-8", "surrogateescape")
     return f"{slug}-{hashlib.sha256(name).hexdigest()[:16]}-{frame_index or 0:06d}"

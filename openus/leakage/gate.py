@@ -233,13 +233,14 @@ def audit_split(
             leak = _pixel_leak(match, a, b)
             leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
             _judged(findings, leak, verdicts)
-    seen = Patients()
+    seen = {name: Patients() for name in sorted(set(part.values()))}
     for picture in sorted((corpus.pictures[row] for row in rows), key=lambda picture: picture.key):
-        found = seen.find(picture.patients, picture.studies)
-        if found and part[found[0]] != part[picture.key]:
-            detail = f"{part[found[0]]} | {part[picture.key]}: {found[1]} is on both sides"
-            findings.leaks.append(Leak("patient", found[0], picture.key, detail))
-        seen.add(picture.key, picture.patients, picture.studies)
+        here = part[picture.key]
+        for there, patients in seen.items():
+            if there != here and (found := patients.find(picture.patients, picture.studies)):
+                detail = f"{there} | {here}: {found[1]} is on both sides"
+                findings.leaks.append(Leak("patient", found[0], picture.key, detail))
+        seen[here].add(picture.key, picture.patients, picture.studies)
     findings.leaks += _related_parts([corpus.pictures[row] for row in rows], part)
     _finish(findings, corpus, corpus)
     return findings

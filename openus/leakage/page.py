@@ -26,10 +26,8 @@ table { border-collapse: collapse; width: 100% } td, th { text-align: left; padd
 img { width: 128px; height: 128px; object-fit: contain; background: #000; image-rendering: auto }
 code { font-size: .85em; overflow-wrap: anywhere }
 </style></head><body>
-<h1>Leakage: <span class="{{ 'ok' if findings.ok else 'bad' }}">{{ 'none found' if findings.ok
- else findings.leaks | length ~ ' findings' }}</span></h1>
-<p>{{ findings.pretrain }} pictures of <code>{{ pretrain.name }}</code> against {{ findings.held_out }} of
-<code>{{ held_out.name }}</code>.</p>
+<h1>Leakage: <span class="{{ 'ok' if findings.ok and findings.held_out else 'bad' }}">{{ findings.summary }}</span></h1>
+<p><code>{{ pretrain.name }}</code>{% if not findings.parts %} against <code>{{ held_out.name }}</code>{% endif %}</p>
 {% if counts %}<p>{% for rule, n in counts %}{{ rule }}: {{ n }}{{ ', ' if not loop.last }}{% endfor %}</p>{% endif %}
 {% for note in findings.notes %}<p>Note: {{ note }}</p>{% endfor %}
 {% if rows %}<table><tr><th>rule</th><th>pre-training</th><th>held out</th><th>why</th></tr>

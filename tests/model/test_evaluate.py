@@ -159,6 +159,22 @@ def test_a_file_of_ours_says_what_it_saw_and_how(tmp_path: Path) -> None:
     assert absent is None and "not known here" in notes[0]
 
 
+def test_the_card_beside_a_file_of_before_tells_what_was_overruled(tmp_path: Path) -> None:
+    said = {"mean": [0.1], "std": [0.2], "sources": {}, "held_out_sources": {}}
+    path = tmp_path / "mae.safetensors"
+    save_file(_autoencoder(), path, {"openus": json.dumps(said)})
+    told = sha256(path.read_bytes()).hexdigest()
+    whole = card([], {}, weights={"mae": told}, gate={"ok": True, "held_out_sources": {}, "overruled": 7})
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder/card.json").write_text(json.dumps(whole))
+    assert origin_of(path, told) == Origin((0.1,), (0.2,), {}, {}, 7)
+    for lacking in ("gate", "init", "sources"):
+        rest = {name: value for name, value in whole.items() if name != lacking}
+        (tmp_path / "encoder/card.json").write_text(json.dumps(rest))
+        with pytest.raises(CorpusError, match=f"is no card of ours: it lacks {lacking}"):
+            origin_of(path, told)
+
+
 def test_what_a_file_says_of_itself_comes_before_what_lies_beside_it(tmp_path: Path) -> None:
     """Our file in a folder of other models: their config.json is not about it."""
     said = {"mean": [0.1], "std": [0.2], "sources": {"busi": {}}, "held_out_sources": {}, "overruled": 3}
@@ -537,7 +553,8 @@ def digest(corpus: Path) -> str:
 
 
 def card(sources: list[str], held_out: Mapping[str, str] | list[str], **more: Any) -> dict[str, Any]:
-    return {"sources": {slug: {} for slug in sources}, "gate": {"ok": True, "held_out_sources": held_out}, **more}
+    gate = {"ok": True, "held_out_sources": held_out}
+    return {"sources": {slug: {} for slug in sources}, "gate": gate, "init": None, **more}
 
 
 def test_an_encoder_is_not_tested_on_what_it_was_trained_on(corpus: Path, tmp_path: Path) -> None:
