@@ -51,7 +51,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("sector_kind", "string", "Shape of the ultrasound field: convex, phased, linear …; null where undecided."),
     ("has_text", "bool", "True where burned-in text or calipers were found; a flag by heuristic, not a proof."),
     ("carries", "string", "Benchmark whose authors' mark the file bears (BUS-BRA's PNG text); null for none."),
-    ("quality", "string", "Rule that the frame fails (blank …); null for a usable frame."),
+    ("quality", "string", "Rule that the frame fails: blank, no-contact (a probe in air); null for a usable frame."),
     ("spacing_mm_x", "float64", "Millimetres per column of the decoded frame (× crop_w / width for the stored one)."),
     ("spacing_mm_y", "float64", "Millimetres per row of the decoded frame."),
     ("pixel_sha256", "string", "SHA-256 over shape and decoded pixels before crop (gray when channels are equal)."),

@@ -11,7 +11,7 @@ class Patients:
     """Pictures by patient and examination; the first of each stands for it.
 
     One examination is of one patient: where one of two pictures does not tell its patient, an equal `study_id` says as
-    much as an equal `patient_id` (DICOM PS3.3, A.1.2: a Study belongs to one Patient). Where both tell, it says
+    much as an equal `patient_id` (DICOM PS3.3, A.1.2.2: a Study is of one Patient). Where both tell, it says
     nothing: a layout may number examinations anew for each patient.
     """
 
