@@ -59,6 +59,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("status", "string", "`kept` (has bytes in a shard) or `dropped`."),
     ("drop_reason", "string", "exact-duplicate, near-duplicate, redundant-frame, over-cap, leakage, blank or quality."),
     ("duplicate_of", "string", "Key of the kept frame that stands for a dropped one; null otherwise."),
+    ("leak_reason", "string", "Of a frame dropped as leakage: what it shares with what is held out; null for others."),
     ("cluster", "string", "Smallest key of the connected component of matches; null for a frame without a match."),
     ("shard", "string", "Tar file, relative to the corpus folder; null for dropped frames."),
     ("offset", "int64", "Byte offset of the encoded picture in the shard."),
@@ -87,7 +88,7 @@ def named(names: str) -> tuple[tuple[str, str, str], ...]:
 
 
 NOT_IN_SAMPLE = frozenset(
-    "status drop_reason duplicate_of cluster shard offset size sha256 phash pixel_sha256 quality".split()
+    "status drop_reason duplicate_of leak_reason cluster shard offset size sha256 phash pixel_sha256 quality".split()
 )
 """Columns that the JSON of a sample leaves to the manifest."""
 PATHS = frozenset(("raw_path", "raw_member", "masks"))

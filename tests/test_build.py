@@ -71,6 +71,7 @@ def test_verify_is_clean_and_only_kept_rows_have_bytes(corpus: Path) -> None:
     assert ran.json["ok"] and ran.json["samples"] == len(kept) and ran.json["errors"] == []
     for row in rows_of(corpus):
         assert (row["status"] == "kept") == (row["shard"] is not None) == (row["drop_reason"] is None)
+        assert (row["leak_reason"] is not None) == (row["drop_reason"] == "leakage")
 
 
 def test_what_was_planted_is_found(corpus: Path) -> None:

@@ -132,6 +132,7 @@ def test_held_out_patients_leave_the_pretrain_shards(sample: Path, tmp_path: Pat
     held_out = {row["patient_id"] for row in rows if row["role"] == "held-out"} - {None}
     mine = [row for row in rows if row["role"] == "pretrain" and row["patient_id"] in held_out]
     assert mine and {row["drop_reason"] for row in mine} == {"leakage"}
+    assert all(row["leak_reason"].startswith(f"patient {row['patient_id']} is that of local-ward-") for row in mine)
     assert any(row["status"] == "kept" for row in rows if row["role"] == "pretrain")
     assert check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")[0] == 0
 

@@ -162,6 +162,7 @@ def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str,
         "staged_size": frame["size"],
         "drop_reason": None,
         "duplicate_of": None,
+        "leak_reason": None,
         "cluster": None,
         "repeats": None if frame["repeats"] is None else (frame["unit"], frame["repeats"]),
         **{name: frame[name] for name in _COPIED},
@@ -182,14 +183,14 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
         patients.add(row["key"], *_ids(row))
     benchmarks = {row["source"] for row in held_out}
     partners = _partners(rows, benchmarks)
-    benchmarks |= {row["carries"] for row in held_out if row["carries"] is not None}
+    marks = benchmarks | {row["carries"] for row in held_out if row["carries"] is not None}
     first: dict[tuple[str, str], tuple[str, int]] = {}
     for row in rows:
         if row["role"] == "held-out":
             continue
-        leaks = patients.find(*_ids(row)) or row["source"] in partners or row["carries"] in benchmarks
-        if parameters.leakage.drop and leaks:
-            row["drop_reason"] = "leakage"
+        reason = _shared(row, patients, partners, marks)
+        if parameters.leakage.drop and reason:
+            row["drop_reason"], row["leak_reason"] = "leakage", reason
         elif row["quality"] is not None:
             row["drop_reason"] = "blank" if row["quality"] == "blank" else "quality"
         elif row["selection"] != "keep":
@@ -206,10 +207,20 @@ def _ids(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return patients, studies
 
 
-def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> set[str]:
-    """Sources that are held out together with one of the held-out sources."""
+def _shared(row: Mapping[str, Any], patients: Patients, partners: Mapping[str, str], marks: set[str]) -> str | None:
+    """What a row shares with what is held out, pictures apart; None for nothing."""
+    if found := patients.find(*_ids(row)):
+        return f"{found[1]} is that of {found[0]}, which is held out"
+    if row["carries"] in marks:
+        return f"its file bears the mark of {row['carries']}, which is held out"
+    return partners.get(row["source"])
+
+
+def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> dict[str, str]:
+    """Sources that are held out together with one of the held-out sources, and why."""
     present = sorted({row["source"] for row in rows} - held_out)
-    return {source for source in present if relations.held_out_partners(source, held_out)}
+    reasons = ((source, relations.held_out_partners(source, held_out)) for source in present)
+    return {source: reason for source, reason in reasons if reason}
 
 
 def _match(
@@ -306,14 +317,17 @@ def _leak(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> None:
             if mine["role"] != "held-out" and other["role"] == "held-out":
                 if mine["duplicate_of"] is None or other["key"] < mine["duplicate_of"]:
                     mine["duplicate_of"] = other["key"]
-                mine["drop_reason"] = "leakage"
+                mine["drop_reason"], mine["leak_reason"] = "leakage", f"it shows the picture of {mine['duplicate_of']}"
                 patients.add(mine["key"], *_ids(mine))
                 videos.add(mine["video_id"])
     for row in rows:
         if row["role"] == "held-out" or row["quality"] == "blank":
             continue
-        if patients.find(*_ids(row)) or (row["video_id"] is not None and row["video_id"] in videos):
+        found = patients.find(*_ids(row))
+        if found or (row["video_id"] is not None and row["video_id"] in videos):
             row["drop_reason"] = "leakage"
+            what = f"{found[1]} is that of {found[0]}, which" if found else "its clip"
+            row["leak_reason"] = row["leak_reason"] or f"{what} shows a held-out picture"
 
 
 def _follow_clips(rows: list[dict[str, Any]]) -> None:
