@@ -60,23 +60,54 @@ def listed(card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_COLUMNS = {
+    "index": "#", "slug": "slug", "anatomy": "anatomy", "media": "media", "access": "access", "gated": "gate",
+    "licence": "licence", "redistribution": "pass on", "commercial_use": "commercial", "expected_images": "images",
+    "unique_images": "unique", "bytes": "bytes", "role": "role",
+}  # fmt: skip
+_FIRST = (
+    "slug licence expected_images role anatomy gated redistribution access commercial_use media index unique_images "
+    "bytes"
+).split()
+"""Which columns a narrow terminal shows first."""
+_LICENCE_WIDTH = 24
+"""Letters of a licence on a terminal; the card has all of it."""
+
+
 def print_sources(cards: list[Card]) -> None:
-    """The table of `list`."""
+    """The table of `list`: whole where it is piped, on a terminal the columns that have room in a line."""
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(width=None if sys.stdout.isatty() else 220)
+    rows = [{**listed(card), "index": card.index or "-", "media": " ".join(card.media)} for card in cards]
+    cells = [{name: word(row[name]) for name in _COLUMNS} for row in rows]
+    shown = _fitting(cells, console.width) if console.is_terminal else list(_COLUMNS)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", "slug", "anatomy", "media", "access", "gate", "licence", "pass on", "commercial", "images",
-                 "unique", "bytes", "role"):  # fmt: skip
-        table.add_column(name, overflow="fold")
-    for card in cards:
-        row = listed(card)
-        names = (
-            "anatomy media access gated licence redistribution commercial_use expected_images unique_images bytes role"
-        )
-        cells = [" ".join(row[name]) if name == "media" else word(row[name]) for name in names.split()]
-        table.add_row(str(card.index or "-"), card.slug, *cells)
-    Console(width=None if sys.stdout.isatty() else 220).print(table)
+    for name in shown:
+        short = console.is_terminal and name == "licence"
+        table.add_column(
+            _COLUMNS[name], no_wrap=short, overflow="ellipsis" if short else "fold",
+            max_width=_LICENCE_WIDTH if short else None,
+        )  # fmt: skip
+    for row in cells:
+        table.add_row(*(row[name] for name in shown))
+    console.print(table)
+    if hidden := [title for name, title in _COLUMNS.items() if name not in shown]:
+        print(f"not shown for want of room: {', '.join(hidden)}; --json has all", file=sys.stderr)
+
+
+def _fitting(cells: list[dict[str, str]], width: int) -> list[str]:
+    """The columns that fit into `width` letters, first those of `_FIRST`, in the order of the table."""
+    chosen, taken = set(), 0
+    for name in _FIRST:
+        widest = max([len(_COLUMNS[name]), *(len(row[name]) for row in cells)])
+        needed = min(widest, _LICENCE_WIDTH) if name == "licence" else widest
+        if taken + needed > width:
+            break
+        chosen.add(name)
+        taken += needed + 2
+    return [name for name in _COLUMNS if name in chosen]
 
 
 def related(card: Card) -> dict[str, Any]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 from conftest import openus
@@ -54,6 +61,27 @@ def test_list_is_one_json_document_with_the_contracts_keys() -> None:
 def test_list_as_a_table_names_every_source() -> None:
     shown = openus("list").stdout
     assert all(source["slug"] in shown for source in openus("list", "--json").json["sources"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_list_on_a_terminal_has_a_line_a_source(width: int) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 50, width, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    words = [sys.executable, "-m", "openus.cli", "list"]
+    with subprocess.Popen(words, stdout=theirs, stderr=subprocess.PIPE, env=environment | {"TERM": "xterm"}) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is shut
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        said = process.communicate()[1].decode()
+    os.close(ours)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    slugs = [source["slug"] for source in openus("list", "--json").json["sources"]]
+    assert len(lines) == len(slugs) + 1 and max(map(len, lines)) <= width
+    assert all(slug in line.split() for slug, line in zip(slugs, lines[1:], strict=True))
+    assert ("not shown for want of room" in said) == (width < 200)
 
 
 @pytest.mark.parametrize("source", [s["slug"] for s in json.loads(openus("list", "--json").stdout)["sources"]])
