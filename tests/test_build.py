@@ -380,3 +380,13 @@ def test_what_a_person_may_not_have_meant_is_said(sample: Path, tmp_path: Path) 
     assert "whether what is made of busi, local-ward may be passed on is not known" in ran.stderr
     told = json.loads((tmp_path / "o/build.json").read_text())
     assert told["terms_unknown"] == ["busi", "local-ward"] and told["local_use_only"] == []
+
+
+def test_a_benchmark_without_its_tables_is_said_to_have_no_labels(sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "bus-bra", tmp_path / "raw" / "bus-bra")
+    ran = openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o")
+    assert ran.exit_code == 0 and "no picture has a label" not in ran.stderr
+    for table in (tmp_path / "raw").rglob("*.csv"):
+        table.unlink()
+    ran = openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o")
+    assert ran.exit_code == 0 and "bus-bra: no picture has a label" in ran.stderr

@@ -7,6 +7,7 @@ everything is a flag.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from openus.sources import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 DECIDED: tuple[tuple[str, str, str], ...] = (
     *manifest.COLUMNS,
@@ -78,6 +81,7 @@ def decide(
     rejected: list[dict[str, Any]] = []
     for source in chosen:
         _load(source, staging, role_of(source, parameters), rows, thumbs, rejected)
+    _check_labels(chosen, rows)
     order = sorted(range(len(rows)), key=lambda i: rows[i]["key"])
     rows, thumbs = [rows[i] for i in order], [thumbs[i] for i in order]
     _rule_out(rows, parameters)
@@ -94,6 +98,15 @@ def decide(
         rejected=manifest.table(rejected, manifest.REJECTED),
         sources=_count(stats, rows, rejected),
     )
+
+
+def _check_labels(chosen: Sequence[Source], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Warn of a published benchmark whose tables were not brought along: evaluation would be the first to tell."""
+    labelled = Counter(row["source"] for row in rows if row["label"] is not None)
+    seen = {row["source"] for row in rows}
+    for card in (source.card for source in chosen):
+        if card.role == "held-out" and not relations.is_own(card.slug) and card.slug in seen - labelled.keys():
+            log.warning("%s: no picture has a label; the tables of its download are not where they were.", card.slug)
 
 
 def _curated(staging: Path, slug: str) -> Curated:
