@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openus import manifest, relations
+from openus.build import held_out
 from openus.build.curate import Curated, curated, role_of
 from openus.build.identity import key, namespaced
 from openus.build.staging import ITEMS, Segments
@@ -24,7 +25,6 @@ from openus.data import Progress, silent
 from openus.dedup import cluster, fingerprint, search
 from openus.errors import CorpusError
 from openus.params import Params
-from openus.patients import Patients
 from openus.sources import Source
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def decide(
     _check_labels(chosen, rows)
     order = sorted(range(len(rows)), key=lambda i: rows[i]["key"])
     rows, thumbs = [rows[i] for i in order], [thumbs[i] for i in order]
-    _rule_out(rows, parameters)
+    if parameters.leakage.drop:
+        held_out.drop_related(rows)
+    _rule_out(rows)
     _match(rows, thumbs, parameters, _adjudications(adjudicated, rows), progress)
     _follow_clips(rows)
     for row in rows:
@@ -188,23 +190,13 @@ def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
-    """Give pretrain rows the reasons that need no matching: quality, selection, held-out patients and relations."""
-    held_out = [row for row in rows if row["role"] == "held-out"]
-    patients = Patients()
-    for row in held_out:
-        patients.add(row["key"], *_ids(row))
-    benchmarks = {row["source"] for row in held_out}
-    partners = _partners(rows, benchmarks)
-    marks = benchmarks | {row["carries"] for row in held_out if row["carries"] is not None}
+def _rule_out(rows: list[dict[str, Any]]) -> None:
+    """Give pretrain rows that have none the reasons that need no matching: quality and selection."""
     first: dict[tuple[str, str], tuple[str, int]] = {}
     for row in rows:
-        if row["role"] == "held-out":
+        if row["role"] == "held-out" or row["drop_reason"] is not None:
             continue
-        reason = _shared(row, patients, partners, marks)
-        if parameters.leakage.drop and reason:
-            row["drop_reason"], row["leak_reason"] = "leakage", reason
-        elif row["quality"] is not None:
+        if row["quality"] is not None:
             row["drop_reason"] = "blank" if row["quality"] == "blank" else "quality"
         elif row["selection"] != "keep":
             row["drop_reason"] = row["selection"]
@@ -212,28 +204,6 @@ def _rule_out(rows: list[dict[str, Any]], parameters: Params) -> None:
             shown = first.setdefault((row["_unit"][0], row["pixel_sha256"]), row["_unit"])
             if shown != row["_unit"]:
                 row["drop_reason"], row["repeats"] = "redundant-frame", shown
-
-
-def _ids(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Patient and examination of a row, each in a list that is empty where it is not known."""
-    patients, studies = ([row[name]] if row[name] is not None else [] for name in ("patient_id", "study_id"))
-    return patients, studies
-
-
-def _shared(row: Mapping[str, Any], patients: Patients, partners: Mapping[str, str], marks: set[str]) -> str | None:
-    """What a row shares with what is held out, pictures apart; None for nothing."""
-    if found := patients.find(*_ids(row)):
-        return f"{found[1]} is that of {found[0]}, which is held out"
-    if row["carries"] in marks:
-        return f"its file bears the mark of {row['carries']}, which is held out"
-    return partners.get(row["source"])
-
-
-def _partners(rows: list[dict[str, Any]], held_out: set[str]) -> dict[str, str]:
-    """Sources that are held out together with one of the held-out sources, and why."""
-    present = sorted({row["source"] for row in rows} - held_out)
-    reasons = ((source, relations.held_out_partners(source, held_out)) for source in present)
-    return {source: reason for source, reason in reasons if reason}
 
 
 def _match(
@@ -256,7 +226,7 @@ def _match(
     pairs = [(match.i, match.j) for match in matches]
     _set_clusters(rows, pairs)
     if parameters.leakage.drop:
-        _leak(rows, pairs)
+        held_out.drop_matched(rows, pairs)
     open_rows = [n for n in seen if rows[n]["role"] == "held-out" or rows[n]["drop_reason"] is None]
     place = {number: at for at, number in enumerate(open_rows)}
     rank = {number: order for order, number in enumerate(sorted(open_rows, key=lambda n: _rank(rows[n])))}
@@ -287,10 +257,10 @@ def _found(
     for match in search.matches(prints(seen), None, parameters.dedup, progress):
         yield replace(match, i=seen[match.i], j=seen[match.j])
     mine = [n for n in seen if rows[n]["role"] != "held-out"]
-    held_out = [n for n in seen if rows[n]["role"] == "held-out"]
-    if mine and held_out:
-        for match in search.matches(prints(mine), prints(held_out), parameters.dedup, progress):
-            yield replace(match, i=mine[match.i], j=held_out[match.j])
+    theirs = [n for n in seen if rows[n]["role"] == "held-out"]
+    if mine and theirs:
+        for match in search.matches(prints(mine), prints(theirs), parameters.dedup, progress):
+            yield replace(match, i=mine[match.i], j=theirs[match.j])
 
 
 def _prints(rows: list[dict[str, Any]], thumbs: list[bytes]) -> search.Fingerprints:
@@ -319,28 +289,6 @@ def _set_clusters(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> N
     sizes = Counter(roots)
     for row, root in zip(rows, roots, strict=True):
         row["cluster"] = rows[root]["key"] if sizes[root] > 1 else None
-
-
-def _leak(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> None:
-    """Every pretrain row that matches a held-out one is `leakage`, and so is all of the same patient or clip."""
-    patients = Patients()
-    videos: set[str] = set()
-    for a, b in pairs:
-        for mine, other in ((rows[a], rows[b]), (rows[b], rows[a])):
-            if mine["role"] != "held-out" and other["role"] == "held-out":
-                if mine["duplicate_of"] is None or other["key"] < mine["duplicate_of"]:
-                    mine["duplicate_of"] = other["key"]
-                mine["drop_reason"], mine["leak_reason"] = "leakage", f"it shows the picture of {mine['duplicate_of']}"
-                patients.add(mine["key"], *_ids(mine))
-                videos.add(mine["video_id"])
-    for row in rows:
-        if row["role"] == "held-out" or row["quality"] == "blank":
-            continue
-        found = patients.find(*_ids(row))
-        if found or (row["video_id"] is not None and row["video_id"] in videos):
-            row["drop_reason"] = "leakage"
-            what = f"{found[1]} is that of {found[0]}, which" if found else "its clip"
-            row["leak_reason"] = row["leak_reason"] or f"{what} shows a held-out picture"
 
 
 def _follow_clips(rows: list[dict[str, Any]]) -> None:
