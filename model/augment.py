@@ -11,7 +11,6 @@ number of patches.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -63,11 +62,11 @@ class SampleRandom:
         """The words (count,) uint64 of one sample."""
         return self._run(epoch, position, 1).reshape(-1)
 
-    def batch(self, epochs: Sequence[int], positions: Sequence[int]) -> NDArray[np.uint64]:
+    def batch(self, epochs: Numbers, positions: Numbers) -> NDArray[np.uint64]:
         """The words (N, count) uint64 of N samples."""
         goes_on = (np.diff(positions) == 1) & (np.diff(epochs) == 0)
         cuts = [0, *(np.flatnonzero(~goes_on) + 1).tolist(), len(positions)]
-        runs = [self._run(epochs[a], positions[a], b - a) for a, b in pairwise(cuts)]
+        runs = [self._run(int(epochs[a]), int(positions[a]), b - a) for a, b in pairwise(cuts)]
         return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
     def _run(self, epoch: int, position: int, samples: int) -> NDArray[np.uint64]:
@@ -110,13 +109,16 @@ class View(NamedTuple):
     y: int
     w: int
     h: int
-    flip_horizontal: bool
-    flip_vertical: bool
+    flip: int | None
+    """As cv2.flip has it: 1 left to right, 0 top to bottom, -1 both; None: as it is."""
 
     @property
     def rows(self) -> int | None:
         """Rows of the picture that are looked at; None: all, as it is turned."""
         return self.y + self.h if self.degrees is None else None
+
+
+_FLIPS = np.array([None, 1, 0, -1], object)
 
 
 def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: NDArray[np.float64]) -> list[View]:
@@ -140,8 +142,8 @@ def draw_views(width: Numbers, height: Numbers, params: AugmentParams, random: N
         x, w = _carried(x, w, width, side)
         y, h = _carried(y, h, height, side)
     degrees = (low + turn * (high - low)).tolist() if turned else [None] * len(turn)
-    columns = (x, y, w, h, flip_x < params.flip_horizontal, flip_y < params.flip_vertical)
-    return list(map(View, degrees, *(column.tolist() for column in columns)))
+    flips = _FLIPS[1 * (flip_x < params.flip_horizontal) + 2 * (flip_y < params.flip_vertical)]
+    return list(map(View, degrees, *(column.tolist() for column in (x, y, w, h, flips))))
 
 
 def _boxes(
@@ -174,20 +176,17 @@ def _carried(start: Numbers, length: Numbers, extent: Numbers, side: Numbers) ->
     return np.minimum(first, extent - 1), np.maximum(1, last - first)
 
 
-_FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
-
-
 def show(picture: Pixels, view: View, params: AugmentParams, out: Pixels) -> None:
     """Write what `view` shows of a picture [H, W] or [H, W, 3] into `out` [S, S] or [S, S, 3], both uint8.
 
     The picture may lack the rows below `view.rows`.
     """
-    degrees, x, y, w, h, *flips = view
+    degrees, x, y, w, h, flip = view
     if degrees is not None:
         picture = _turned(picture, degrees, params)
     resize(picture[y : y + h, x : x + w], params.interpolation, out)
-    if True in flips:
-        cv2.flip(out, _FLIPS[view.flip_horizontal, view.flip_vertical], out)  # the same as before the crop, and less
+    if flip is not None:
+        cv2.flip(out, flip, out)  # the same as before the crop, and less
 
 
 def _turned(picture: Pixels, degrees: float, params: AugmentParams) -> Pixels:

@@ -86,13 +86,12 @@ class PretrainDataset(Dataset[Batch]):
 
     def fill(self, indices: list[Index], images: Pixels, noise: NDArray[np.float32]) -> None:
         """Write the samples of `indices` into memory of `room(len(indices))`."""
-        rows, epochs, positions = zip(*indices, strict=True)
+        rows, epochs, positions = np.array(indices, np.int64).T
         noise[:] = mask_noise(self._masks.batch(epochs, positions), self.patches)
         random = uniform(self._views.batch(epochs, positions))
-        at = list(rows)
-        views = draw_views(self.shards.width[at], self.shards.height[at], self.augment, random)
+        views = draw_views(self.shards.width[rows], self.shards.height[rows], self.augment, random)
         # One loop for each kind of work: mixed, they drive each other out of the processor's caches (3 % of a sample).
-        pictures = self.shards.pictures(at, self.channels, [view.rows for view in views])
+        pictures = self.shards.pictures(rows, self.channels, [view.rows for view in views])
         for view, out in zip(views, images, strict=True):
             show(next(pictures), view, self.augment, out)
 

@@ -27,42 +27,38 @@ _HEADER: Final = 1024
 _START: Final = b"\xff\xd8"
 _END: Final = b"\xff\xd9"
 SLACK: Final = 16
-"""Bytes after a picture's own that `decode_top` needs."""
+"""Bytes behind a file that `cut` may write to."""
 _ZEROS: Final = bytes(SLACK)
 
 
-def decode(content: bytes, channels: int) -> Pixels | None:
+def decode(content: bytes | memoryview, channels: int) -> Pixels | None:
     """Encoded bytes as uint8 [H, W] for one channel, [H, W, 3] in RGB order for three; None when they are none."""
-    return _decode(np.frombuffer(content, np.uint8), channels)
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[channels])  # type: ignore[return-value]
+    except cv2.error:
+        return None
 
 
-def decode_top(buffer: bytearray, size: int, channels: int, height: int, rows: int) -> Pixels | None:
-    """As `decode` of the first `size` bytes of a buffer, or only the first `rows` rows of it.
+def cut(buffer: bytearray, start: int, end: int, height: int, rows: int) -> int:
+    """Make a gray baseline JPEG in `buffer[start:end]`, of `height` rows and whole, one of its first `rows` rows.
 
-    Those come of a gray baseline JPEG of `height` rows that is whole; every other file comes as it is, so its size
-    can be checked. The buffer has `SLACK` bytes more, and is written to.
+    Returns where its bytes end then: `SLACK - 2` bytes behind `end`, up to which the buffer is written to. Every other
+    file, and one that would hardly be shorter, is left as it is: `end`. A file that only looks like such a frame does
+    not decode to `rows` rows afterwards.
     """
-    encoded = np.frombuffer(buffer, np.uint8)
-    frame = _GRAY_FRAME + height.to_bytes(2) if 0 < rows <= height - 8 and height < 1 << 16 else b""
-    at = (
-        buffer.find(frame, 2, _HEADER) if frame and buffer.startswith(_START) and buffer.endswith(_END, 0, size) else -1
-    )
-    if at < 0 or buffer.find(_RESTARTS, 2, _HEADER) >= 0:
-        return _decode(encoded[:size], channels)
+    if not (0 < rows <= height - 8 and height < 1 << 16):
+        return end
+    header = start + 2, min(start + _HEADER, end)
+    at = buffer.find(_GRAY_FRAME + height.to_bytes(2), *header)
+    if (
+        at < 0
+        or buffer.find(_RESTARTS, *header) >= 0
+        or not (buffer.startswith(_START, start) and buffer.endswith(_END, start, end))
+    ):
+        return end
     at += len(_GRAY_FRAME)
     buffer[at : at + 2] = rows.to_bytes(2)
     # The end marker goes: on its way there the decoder would complain, on stderr, of the data it steps over. Zeros
     # stand for what it reads ahead.
-    buffer[size - 2 : size + SLACK - 2] = _ZEROS
-    picture = _decode(encoded[: size + SLACK - 2], channels)
-    if picture is None or len(picture) != rows:  # that was no frame, but looked like one
-        buffer[at : at + 2], buffer[size - 2 : size] = height.to_bytes(2), _END
-        return _decode(encoded[:size], channels)
-    return picture
-
-
-def _decode(encoded: Pixels, channels: int) -> Pixels | None:
-    try:
-        return cv2.imdecode(encoded, _FLAGS[channels])  # type: ignore[return-value]
-    except cv2.error:
-        return None
+    buffer[end - 2 : end + SLACK - 2] = _ZEROS
+    return end + SLACK - 2
