@@ -20,6 +20,7 @@ Probability = Annotated[float, Ge(0), Le(1)]
 Beta = Annotated[float, Ge(0), Lt(1)]
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Protocol = Literal["knn", "linear", "finetune"]
+Precision = Literal["bf16", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class PretrainParams:
     micro_batch: Count = 64
     """Pictures a process holds at once; the rest of the step is accumulated. batch is a multiple of it times the
     processes, so that the same numbers come out whatever the number of processes."""
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "bf16"
     """bf16: autocast where the device has it; weights and optimiser stay fp32. fp32: without TF32."""
     compile: bool = False
     """torch.compile: faster on a GPU, minutes of waiting first."""
@@ -197,6 +198,8 @@ class FinetuneParams:
     batch: Annotated[int, Ge(2)] = 32
     """At least 2, as batch normalisation wants."""
     drop_path: Probability = 0.1
+    precision: Precision = "fp32"
+    """Of the training alone, as in `pretrain`; predictions are fp32 in any case. fp32: no score depends on the GPU."""
     augment: AugmentParams = field(default_factory=lambda: AugmentParams(crop_area=(0.5, 1.0), interpolation="area"))
 
 

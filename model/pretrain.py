@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from model.order import Steps
 from model.params import PretrainParams, pretrain_params
 from model.run import Run, prepare
 from model.start import start
-from model.world import World, ignore_stops, join, told_to_stop
+from model.world import World, autocast, has_bf16, ignore_stops, join, told_to_stop
 from openus.command import DEBUG, PATH, Command
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import digest
@@ -99,7 +99,7 @@ def pretrain(
     optimiser = optimiser_of(model, params.optimiser, fused=world.device.type == "cuda")
     progress = _resume(run, model, optimiser, world, replace)
     if world.leads:
-        if params.precision == "bf16" and world.device.type == "cuda" and not _has_bf16():
+        if params.precision == "bf16" and world.device.type == "cuda" and not has_bf16(world.device):
             click.echo("this GPU has no bf16: training in fp32", err=True)
         if progress.step:
             click.echo(f"going on after step {progress.step} of {run.steps}", err=True)
@@ -227,7 +227,7 @@ def _step(
         waited += time.monotonic() - asked
         images = (pictures.to(world.device, non_blocking=True).float() / 255 - mean) / std
         quiet = isinstance(trained, DistributedDataParallel) and number < rounds
-        with trained.no_sync() if quiet else nullcontext(), _precision(params, world):  # type: ignore[operator]
+        with trained.no_sync() if quiet else nullcontext(), autocast(params.precision, world.device):  # type: ignore[operator]
             loss = trained(images, noise.to(world.device, non_blocking=True))[0] / rounds
             loss.backward()
         total += loss.detach()
@@ -242,18 +242,6 @@ def _normalisation(run: Run, world: World) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the corpus, [1, C, 1, 1]."""
     both = torch.tensor([run.statistics.mean, run.statistics.std], device=world.device)
     return both[0].view(1, -1, 1, 1), both[1].view(1, -1, 1, 1)
-
-
-def _precision(params: PretrainParams, world: World) -> AbstractContextManager[Any]:
-    """bf16 autocast where the device gains by it: CPUs here do not."""
-    if params.precision == "bf16" and world.device.type == "cuda" and _has_bf16():
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
-
-
-def _has_bf16() -> bool:
-    """Whether the GPU computes in it: before Ampere it is emulated, and slow."""
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _loader(run: Run, start: int, world: World, patches: int) -> data.Loader:

@@ -7,18 +7,32 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
+from model.params import Precision
 from openus.errors import CorpusError, OpenusError, UsageError
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=2)
 """How long processes wait for each other: one of them reads a whole corpus before the first step."""
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device gains by bf16: GPUs from Ampere on; before, it is emulated, and CPUs are slower by it."""
+    return device.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """What a forward pass of that precision runs in: bf16 autocast where the device has it, else nothing."""
+    if precision == "bf16" and has_bf16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from model.evaluate.choose import By, Fitted, Floats, Ints, Part, balanced, qual
 from model.evaluate.features import Images, device, exact, forward
 from model.order import permutation
 from model.params import FinetuneParams
+from model.world import autocast
 from openus.data import Pixels, Progress
 from openus.errors import OpenusError
 
@@ -94,7 +95,9 @@ def _epochs(task: Task, train: Part[Ints], lr: float) -> Iterator[tuple[int, nn.
                 _set_rate(optimiser, lr * _schedule(epoch + step / steps, params))
                 labels = torch.from_numpy(train.labels[parts[step]]).to(where)
                 optimiser.zero_grad(set_to_none=True)
-                loss_of(model(task.images.tensor(pixels, where)), labels).backward()
+                with autocast(params.precision, where):
+                    loss = loss_of(model(task.images.tensor(pixels, where)), labels)
+                loss.backward()
                 optimiser.step()
         yield epoch + 1, model
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from model import world
 from model.card import Origin, origin_of
 from model.evaluate import compare, encoders, evaluate, finetune, knn, linear
 from model.evaluate.__main__ import main
@@ -460,15 +461,35 @@ def test_new_weights_are_drawn_for_each_seed_and_given_ones_are_the_same(
         assert np.allclose(first, second) is same
 
 
-def test_training_learns(corpus: Path, folder: Path) -> None:
-    """Pictures whose class is plain to see are told apart, and not at a rate of nothing."""
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_learns(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, precision: Literal["fp32", "bf16"]
+) -> None:
+    """Pictures whose class is plain to see are told apart, and not at a rate of nothing.
+
+    CPUs have bf16, if slowly: what is trained in it predicts in fp32.
+    """
+    computed: list[tuple[bool, torch.dtype]] = []
+
+    def watched(module: Any, _: Any, output: Any) -> None:
+        computed.append((module.training, output.dtype))
+
+    monkeypatch.setattr(world, "has_bf16", lambda device: True)
+    build = encoders.Encoder.build
+
+    def built(*given: Any) -> Any:
+        model = build(*given)
+        model.get_classifier().register_forward_hook(watched)
+        return model
+
+    monkeypatch.setattr(encoders.Encoder, "build", built)
     encoder = encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64)
     source = images(corpus, encoder)
     bright = np.array([source.square(row).mean() for row in range(30)])
     rows = np.argsort(bright)[np.r_[0:10, 20:30]]
     labels = np.r_[np.zeros(10, dtype=np.int64), np.ones(10, dtype=np.int64)]
     odd = np.arange(20) % 2 == 1
-    tuned = FinetuneParams(lr=(2e-3, 1e-9), epochs=8, warmup_epochs=1.0, batch=5, layer_decay=0.9)
+    tuned = FinetuneParams(lr=(2e-3, 1e-9), epochs=8, warmup_epochs=1.0, batch=5, layer_decay=0.9, precision=precision)
     told: list[tuple[str, int, int]] = []
     task = finetune.Task(source, 2, tuned, "auroc", 0, lambda *words: told.append(words), "fold")
     fitted = finetune.fit(task, Part(rows[odd], labels[odd]), Part(rows[~odd], labels[~odd]))
@@ -476,6 +497,10 @@ def test_training_learns(corpus: Path, folder: Path) -> None:
     assert [done for _, done, _ in told] == list(range(1, 17))
     again = roc_auc_score(labels[~odd], fitted.predict(rows[~odd])[:, 1])
     assert again == pytest.approx(fitted.validation)
+    assert set(computed) == {
+        (True, torch.bfloat16 if precision == "bf16" else torch.float32),
+        (False, torch.float32),
+    }
 
 
 @pytest.mark.parametrize(("said", "rate", "epoch"), [([0.2, 0.9, 0.1, 0.3], 0, 2), ([0.2, 0.1, 0.8, 0.3], 1, 1)])
