@@ -182,6 +182,12 @@ def licence_of(sources: Mapping[str, Mapping[str, Any]]) -> str:
     return "made from pictures that allow commercial use; see card.json"
 
 
+def steps_of(training: Mapping[str, Any]) -> str:
+    """How far training came: `400 steps`, or `100 of 400 steps` for weights taken out of a run that goes on."""
+    steps, planned = training["steps"], training.get("planned_steps", training["steps"])
+    return f"{steps} steps" if steps == planned else f"{steps} of {planned} steps"
+
+
 def readme(card: Mapping[str, Any]) -> str:
     """The card as a page."""
     statistics, training = card["statistics"], card["training"]
@@ -199,7 +205,7 @@ def readme(card: Mapping[str, Any]) -> str:
             "---",
             f"# {model['architecture']}, masked pre-training on ultrasound",
             "",
-            f"{training['steps']} steps of {card['params']['batch']} pictures ({training['pictures_seen']} shown), "
+            f"{steps_of(training)} of {card['params']['batch']} pictures ({training['pictures_seen']} shown), "
             f"last loss {training['loss']:.4f}. Made by openus {card['openus']}.",
             "",
             "```python",

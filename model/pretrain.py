@@ -111,6 +111,28 @@ def pretrain(
     return out / "encoder"
 
 
+def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: Path) -> Path:
+    """Weights, encoder, card and panel of what the run in `out` has saved so far; returns `folder / "encoder"`.
+
+    Trains nothing and writes nothing in `out`, where the run may go on meanwhile. Errors as `pretrain`; UsageError when
+    there is no state yet, and when `folder` is the run's own.
+    """
+    if folder.resolve() == out.resolve():
+        raise UsageError(f"{folder} is the run itself, and gets its encoder at the end.", "Name another --export.")
+    run = prepare(corpus, gate, params, out, World(0, 1, torch.device("cpu")))
+    model = MaskedAutoencoder(params.model)
+    started_from = start(model, params, out, run.statistics)
+    state = checkpoint.load_state(out, run.id)
+    if state is None:
+        raise UsageError(f"{out} holds no state of a run.", "Train first; it saves every pretrain.checkpoint_minutes.")
+    model.load_state_dict(state["model"])
+    _open(folder)
+    elsewhere = replace(run, out=folder)
+    _draw(elsewhere, model, World(0, 1, torch.device("cpu")))
+    _finish(elsewhere, model, Reached(**state["progress"]), started_from)
+    return folder / "encoder"
+
+
 def _open(out: Path) -> None:
     """The folder of the run, without what a killed process left half-written."""
     try:
@@ -298,7 +320,7 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
             f"{run.corpus} was changed while it was trained on: what these weights have seen is not known.",
             "Run the gate on it, and train anew; build other corpora into other folders.",
         )
-    pictures, last = run.pictures, progress.history[-1]
+    losses = [line["loss"] for line in progress.history] or [progress.loss_sum / progress.loss_steps]
     checkpoint.export(
         run.out,
         model,
@@ -308,15 +330,16 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
             "software": {"torch": torch.__version__, "timm": timm.__version__},
             "params": asdict(replace(run.params, init=run.params.init and Path(run.params.init).name)),
             "statistics": asdict(run.statistics),
-            "corpus": {"digest": run.verdict.digest, "pictures": len(pictures)},
+            "corpus": {"digest": run.verdict.digest, "pictures": len(run.pictures)},
             "gate": {"ok": True, **asdict(run.verdict)},
             "sources": run.sources,
             "init": started_from,
             "training": {
-                "steps": run.steps,
-                "pictures_seen": run.steps * run.params.batch,
-                "loss": last["loss"],
-                "first_loss": progress.history[0]["loss"],
+                "steps": progress.step,
+                "planned_steps": run.steps,
+                "pictures_seen": progress.step * run.params.batch,
+                "loss": losses[-1],
+                "first_loss": losses[0],
             },
         },
     )
@@ -328,17 +351,30 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
 @click.option("--params", "params_file", type=PATH, required=True, help="YAML file with a section `pretrain`.")
 @click.option("--out", type=PATH, required=True, help="Folder of the run; run again to go on where it stopped.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is one.")
+@click.option(
+    "--export",
+    "folder",
+    type=PATH,
+    metavar="FOLDER",
+    help="Train nothing: write the encoder of what the run has saved so far there. The run may go on meanwhile.",
+)
 @DEBUG
-def main(corpus: Path, gate: Path, params_file: Path, out: Path, device: str | None, debug: bool) -> None:
+def main(
+    corpus: Path, gate: Path, params_file: Path, out: Path, device: str | None, folder: Path | None, debug: bool
+) -> None:
     """Pre-train a masked autoencoder on the kept pretrain pictures of a corpus; under torchrun in many processes."""
+    params = pretrain_params(params_file)
+    if folder is not None:
+        click.echo(f"encoder  {export(corpus, gate, params, out, folder)}")
+        return
     with join(device) as world:
         try:
-            folder = pretrain(corpus, gate, pretrain_params(params_file), out, world)
+            encoder = pretrain(corpus, gate, params, out, world)
         except Stopped:
             ignore_stops()
             raise
     if world.leads:
-        click.echo(f"encoder  {folder}")
+        click.echo(f"encoder  {encoder}")
 
 
 if __name__ == "__main__":

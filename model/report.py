@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from model.card import steps_of
 from model.evaluate import compare, encoders
 from model.evaluate.run import units
 from model.metrics import holm
@@ -158,7 +159,7 @@ def page(
         f"{gate['held_out']} held out ({', '.join(gate['held_out_sources']) or 'no published source'}).",
         "",
         f"**Pre-training** {model['architecture']}, {model['image_size']} pixels, {model['channels']} channel(s), "
-        f"{model['mask_ratio']:.0%} masked; {training['steps']} steps of {card['params']['batch']} pictures, rate "
+        f"{model['mask_ratio']:.0%} masked; {steps_of(training)} of {card['params']['batch']} pictures, rate "
         f"{optimiser['base_lr']:g} × {card['params']['batch']} / 256; loss {training['first_loss']:.4f} → "
         f"{training['loss']:.4f}. Started from {_start(card)}.",
         "",

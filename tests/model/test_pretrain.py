@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
 from conftest import REPOSITORY, openus
 
 from model import pretrain as module
@@ -29,7 +30,7 @@ from model.card import licence_of, overruled, proven, seen
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
-from model.pretrain import Stopped, pretrain
+from model.pretrain import Stopped, export, main, pretrain
 from model.reconstruct import panel
 from model.world import join, told_to_stop
 from openus.errors import CorpusError, UsageError
@@ -431,6 +432,51 @@ def test_the_encoder_opens_in_timm_with_the_same_features(train: Train) -> None:
     assert encoder.pretrained_cfg["mean"] == card["statistics"]["mean"]
     three = timm.create_model(f"local-dir:{run / 'encoder'}", pretrained=True, in_chans=3, num_classes=5)
     assert three(torch.randn(1, 3, 32, 32)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("steps", [1, 5])  # before the first line of the history, and between two
+def test_an_encoder_is_taken_out_of_a_run_that_goes_on(
+    train: Train, corpus: Path, gate: Path, tmp_path: Path, steps: int
+) -> None:
+    with pytest.raises(Stopped):
+        train("run", stop_after=steps, checkpoint_minutes=60)
+    run = tmp_path / "run"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    export(corpus, gate, TOY, run, tmp_path / "early")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    card = json.loads((tmp_path / "early/encoder/card.json").read_text())
+    assert card["training"]["steps"] == steps and card["training"]["pictures_seen"] == steps * TOY.batch
+    assert 0 < card["training"]["loss"] < 10
+    assert f"{steps} of 6 steps" in (tmp_path / "early/encoder/README.md").read_text()
+    assert (tmp_path / "early/reconstruction.png").exists()
+    state = torch.load(run / "state.pt", weights_only=True)["model"]
+    early = weights.read_state(tmp_path / "early/mae.safetensors")
+    assert all(torch.equal(early[name], state[name]) for name in state)
+    train("run")
+    export(corpus, gate, TOY, run, tmp_path / "late")
+    assert weights_of(tmp_path / "late") == weights_of(run) == weights_of(train("whole"))
+    for name in ("card.json", "README.md", "config.json", "model.safetensors"):
+        assert (tmp_path / "late/encoder" / name).read_bytes() == (run / "encoder" / name).read_bytes()
+
+
+def test_what_cannot_be_taken_out_is_told(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no state of a run"):
+        export(corpus, gate, TOY, tmp_path / "nothing", tmp_path / "early")
+    run = train("run")
+    with pytest.raises(UsageError, match="the run itself"):
+        export(corpus, gate, TOY, run, tmp_path / "early/../run")
+    with pytest.raises(CorpusError, match="other parameters"):
+        export(corpus, gate, replace(TOY, seed=5), run, tmp_path / "early")
+    assert not (tmp_path / "early").exists() and not (tmp_path / "nothing").exists()
+
+
+def test_the_command_takes_an_encoder_out(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
+    run, params = train("run"), tmp_path / "params.yaml"
+    params.write_text(json.dumps({"pretrain": asdict(TOY)}))
+    arguments = ["--corpus", corpus, "--gate", gate, "--params", params, "--out", run, "--export", tmp_path / "early"]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 0 and result.output == f"encoder  {tmp_path / 'early/encoder'}\n"
+    assert (tmp_path / "early/encoder/model.safetensors").exists()
 
 
 def test_the_card_says_what_went_in(train: Train, corpus: Path, gate: Path) -> None:
