@@ -40,7 +40,10 @@ from openus.shards.read import digest
 from openus.storage import atomic, sweep
 
 LOGS_AN_EPOCH = 4
-DIVERGED = "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out."
+DIVERGED = (
+    "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out. It may start from "
+    "what this one saved last: --export FOLDER here, pretrain.init FOLDER there."
+)
 
 
 class Stopped(OpenusError):

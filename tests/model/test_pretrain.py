@@ -457,6 +457,9 @@ def test_an_encoder_is_taken_out_of_a_run_that_goes_on(
     assert weights_of(tmp_path / "late") == weights_of(run) == weights_of(train("whole"))
     for name in ("card.json", "README.md", "config.json", "model.safetensors"):
         assert (tmp_path / "late/encoder" / name).read_bytes() == (run / "encoder" / name).read_bytes()
+    second = train("second", init=str(tmp_path / "early"), optimiser=OptimiserParams(base_lr=1e-3, warmup_epochs=0.25))
+    started = json.loads((second / "encoder/card.json").read_text())["init"]
+    assert started["sources"] == seen(card) and started["missing"] == []
 
 
 def test_what_cannot_be_taken_out_is_told(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
