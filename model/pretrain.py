@@ -9,57 +9,29 @@ functions of (seed, epoch, position), so a run that is killed and run on is the 
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
 import openus
-from model import checkpoint, data, reconstruct
-from model.augment import fit_square
-from model.log import Line, Log, writing
+from model import checkpoint
+from model.log import writing
 from model.mae import MaskedAutoencoder
-from model.optimise import learning_rate, optimiser_of
-from model.order import Steps
+from model.optimise import optimiser_of
 from model.params import PretrainParams, pretrain_params
 from model.run import Run, prepare
 from model.start import start
-from model.world import World, autocast, has_bf16, ignore_stops, join, told_to_stop
+from model.train import Reached, Stopped, draw, train
+from model.world import World, has_bf16, ignore_stops, join, told_to_stop
 from openus.command import DEBUG, PATH, Command
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.shards.read import digest
-from openus.storage import atomic, sweep
-
-LOGS_AN_EPOCH = 4
-DIVERGED = (
-    "Lower pretrain.optimiser.base_lr, or set clip_norm: another run, which wants another --out. It may start from "
-    "what this one saved last: --export FOLDER here, pretrain.init FOLDER there."
-)
-
-
-class Stopped(OpenusError):
-    """A run that was asked to stop and has saved its state."""
-
-    exit_code = 130
-
-
-@dataclass(slots=True)
-class Reached:
-    """What changes: the steps done, the loss since the last line of the history, and the history."""
-
-    step: int = 0
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    history: list[Line] = field(default_factory=list)
+from openus.storage import exclusive, sweep
 
 
 def pretrain(
@@ -86,10 +58,18 @@ def pretrain(
     Raises:
         CorpusError: the gate is shut, the corpus is damaged or was changed on the way, training diverged, or `out`
             belongs to another run.
-        UsageError: the parameters do not fit the corpus or the number of processes.
+        UsageError: the parameters do not fit the corpus or the number of processes, or another process trains in `out`.
         Stopped: SIGTERM, SIGINT, SIGUSR1 or `stop_after` came; the state is saved.
     """
     run = prepare(corpus, gate, params, out, world)
+    with ExitStack() as stack:
+        world.first(lambda: _hold(stack, out))
+        _pretrain(run, world, stop_after, replace)
+        return out / "encoder"
+
+
+def _pretrain(run: Run, world: World, stop_after: int | None, replace: bool) -> None:
+    params = run.params
     if world.device.type == "cpu":
         torch.use_deterministic_algorithms(True)
     else:  # fp32 is fp32, not TF32: who wants speed has bf16
@@ -97,7 +77,7 @@ def pretrain(
         torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(params.seed)
     model = MaskedAutoencoder(params.model)
-    started_from = start(model, params, out, run.statistics)
+    started_from = start(model, params, run.out, run.statistics)
     model.to(world.device)
     optimiser = optimiser_of(model, params.optimiser, fused=world.device.type == "cuda")
     progress = _resume(run, model, optimiser, world, replace)
@@ -106,12 +86,16 @@ def pretrain(
             click.echo("this GPU has no bf16: training in fp32", err=True)
         if progress.step:
             click.echo(f"going on after step {progress.step} of {run.steps}", err=True)
-    history = writing(out / "live", run.steps, progress.history) if world.leads else nullcontext(lambda line: None)
+    history = writing(run.out / "live", run.steps, progress.history) if world.leads else nullcontext(lambda line: None)
     with told_to_stop() as told, history as log:
-        _train(run, model, optimiser, progress, world, log, lambda: told() or progress.step == stop_after)
-    if world.leads:
-        _finish(run, model, progress, started_from)
-    return out / "encoder"
+        try:
+            train(run, model, optimiser, progress, world, log, lambda: told() or progress.step == stop_after)
+        except torch.OutOfMemoryError as error:
+            raise OpenusError(
+                "The GPU's memory does not hold a step.",
+                "Lower pretrain.micro_batch: the numbers stay those of `batch`.",
+            ) from error
+    world.first(lambda: _finish(run, model, progress, started_from))
 
 
 def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: Path) -> Path:
@@ -122,7 +106,8 @@ def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: 
     """
     if folder.resolve() == out.resolve():
         raise UsageError(f"{folder} is the run itself, and gets its encoder at the end.", "Name another --export.")
-    run = prepare(corpus, gate, params, out, World(0, 1, torch.device("cpu")))
+    alone = World(0, 1, torch.device("cpu"))
+    run = prepare(corpus, gate, params, out, alone)
     model = MaskedAutoencoder(params.model)
     started_from = start(model, params, out, run.statistics)
     state = checkpoint.load_state(out, run.id)
@@ -131,9 +116,18 @@ def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: 
     model.load_state_dict(state["model"])
     _open(folder)
     elsewhere = replace(run, out=folder)
-    _draw(elsewhere, model, World(0, 1, torch.device("cpu")))
+    draw(elsewhere, model, alone)
     _finish(elsewhere, model, Reached(**state["progress"]), started_from)
     return folder / "encoder"
+
+
+def _hold(stack: ExitStack, out: Path) -> None:
+    """Open the folder of the run, for this process alone."""
+    _open(out)
+    try:
+        stack.enter_context(exclusive(out))
+    except BlockingIOError as error:
+        raise UsageError(f"Another process trains in {out}.", "Wait for it, or name another --out.") from error
 
 
 def _open(out: Path) -> None:
@@ -147,7 +141,6 @@ def _open(out: Path) -> None:
 
 def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Reached:
     """Bring model, optimiser and random numbers to where an earlier process stopped; all processes read the file."""
-    world.first(lambda: _open(run.out))
     state = checkpoint.load_state(run.out, run.id, replace)
     reached = Reached(**state["progress"]) if state else Reached()
     if world.any(reached.step != world.first(lambda: reached.step)):
@@ -157,158 +150,11 @@ def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world:
     if state is None:
         return reached
     model.load_state_dict(state["model"])
+    for group, here in zip(state["optimiser"]["param_groups"], optimiser.param_groups, strict=True):
+        group["fused"] = here["fused"]  # is of the device, not of the run
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["rng"])
     return reached
-
-
-def _save(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Reached) -> None:
-    checkpoint.save_state(
-        run.out,
-        {
-            "run": run.id,
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "rng": torch.get_rng_state(),
-            "progress": asdict(progress),
-        },
-    )
-
-
-def _train(
-    run: Run,
-    model: MaskedAutoencoder,
-    optimiser: torch.optim.Optimizer,
-    progress: Reached,
-    world: World,
-    log: Log,
-    asked: Callable[[], bool],
-) -> None:
-    """Every step from `progress.step` to the last; saves on the way and when asked to stop."""
-    params = run.params
-    trained: nn.Module = torch.compile(model) if params.compile else model  # type: ignore[assignment]  # a module still
-    trained = DistributedDataParallel(trained) if world.size > 1 else trained
-    log_steps = max(1, round(run.epoch_steps / LOGS_AN_EPOCH))
-    panel_steps = max(1, round(params.reconstruct_epochs * run.epoch_steps))
-    began = saved = time.monotonic()
-    waited, seen = 0.0, 0
-    with closing(iter(_loader(run, progress.step, world, model.patches))) as batches:
-        while progress.step < run.steps:
-            rate = learning_rate(progress.step, run.steps, run.epoch_steps, params.batch, params.optimiser)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            own, wait = _step(run, trained, optimiser, batches, world)
-            loss = world.mean(own)
-            if not math.isfinite(loss):  # on all processes alike, so that none waits for another
-                raise CorpusError(f"The loss is {loss}.", DIVERGED)
-            progress.step += 1
-            progress.loss_sum += loss
-            progress.loss_steps += 1
-            waited, seen = waited + wait, seen + params.batch
-            last = progress.step == run.steps
-            if progress.step % log_steps == 0 or last:
-                took = max(time.monotonic() - began, 1e-9)
-                line = {"step": progress.step, "epoch": progress.step / run.epoch_steps, "lr": rate,
-                        "loss": progress.loss_sum / progress.loss_steps,
-                        "images_per_s": seen / took, "data_wait": waited / took}  # fmt: skip
-                progress.loss_sum, progress.loss_steps, began, waited, seen = 0.0, 0, time.monotonic(), 0.0, 0
-                progress.history.append(line)
-                log(line)
-            stop = world.any(asked())
-            if world.leads and (progress.step % panel_steps == 0 or last):
-                _draw(run, model, world)  # before the last state: with it a run counts as trained
-            if (stop or last) and not _finite(model):  # on all processes alike
-                raise CorpusError("The weights are no numbers any more.", DIVERGED)
-            due = time.monotonic() - saved >= params.checkpoint_minutes * 60
-            # A state without numbers could never be gone on from; the next step's loss tells of it, everywhere.
-            if world.leads and (stop or last or (due and _finite(model))):
-                _save(run, model, optimiser, progress)
-                saved = time.monotonic()
-            if stop and not last:
-                raise Stopped(
-                    f"Stopped after step {progress.step} of {run.steps}; the state is saved.", "Run it again to go on."
-                )
-
-
-def _finite(model: nn.Module) -> bool:
-    return all(bool(torch.isfinite(value).all()) for value in model.parameters())
-
-
-def _step(
-    run: Run,
-    trained: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    batches: Iterator[tuple[Tensor, Tensor]],
-    world: World,
-) -> tuple[float, float]:
-    """One step of the optimiser; returns this process's mean loss and the seconds waited for pictures."""
-    params = run.params
-    rounds = params.batch // (params.micro_batch * world.size)
-    mean, std = _normalisation(run, world)
-    total, waited = torch.zeros((), dtype=torch.float64, device=world.device), 0.0
-    for number in range(1, rounds + 1):
-        asked = time.monotonic()
-        pictures, noise = next(batches)
-        waited += time.monotonic() - asked
-        images = (pictures.to(world.device, non_blocking=True).float() / 255 - mean) / std
-        quiet = isinstance(trained, DistributedDataParallel) and number < rounds
-        with trained.no_sync() if quiet else nullcontext(), autocast(params.precision, world.device):  # type: ignore[operator]
-            loss = trained(images, noise.to(world.device, non_blocking=True))[0] / rounds
-            loss.backward()
-        total += loss.detach()
-    if params.optimiser.clip_norm is not None:
-        nn.utils.clip_grad_norm_(trained.parameters(), params.optimiser.clip_norm)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    return float(total), waited
-
-
-def _normalisation(run: Run, world: World) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the corpus, [1, C, 1, 1]."""
-    both = torch.tensor([run.statistics.mean, run.statistics.std], device=world.device)
-    return both[0].view(1, -1, 1, 1), both[1].view(1, -1, 1, 1)
-
-
-def _loader(run: Run, start: int, world: World, patches: int) -> data.Loader:
-    params = run.params
-    steps = Steps(
-        run.pictures.groups(params.balance.by),
-        power=params.balance.power,
-        size=params.epoch_pictures or len(run.pictures),
-        seed=params.seed,
-        batch=params.batch,
-        micro_batch=params.micro_batch,
-        start=start,
-        total=run.steps,
-        rank=world.rank,
-        world=world.size,
-    )
-    dataset = data.PretrainDataset(
-        run.pictures,
-        params.augment,
-        size=params.model.image_size,
-        channels=params.model.channels,
-        patches=patches,
-        seed=params.seed,
-    )
-    return data.loader(dataset, steps, workers=params.workers, pin_memory=world.device.type == "cuda")
-
-
-def _draw(run: Run, model: MaskedAutoencoder, world: World) -> None:
-    """The panel of reconstructions, of the same pictures and masks throughout: one of each source as far as they go."""
-    first = {source: row for row, source in reversed(list(enumerate(run.pictures.source)))}
-    firsts = set(first.values())
-    others = (row for row in range(len(run.pictures)) if row not in firsts)
-    rows = [*sorted(firsts), *others][: run.params.reconstructions]
-    size, channels = run.params.model.image_size, run.params.model.channels
-    shards = data.Shards(run.pictures)
-    shown = [fit_square(shards.picture(row, channels), size, "pad") for row in rows]
-    stack = np.stack([one if one.ndim == 3 else one[..., None] for one in shown]).transpose(0, 3, 1, 2)
-    noise = np.random.default_rng(run.params.seed).random((len(rows), model.patches), dtype=np.float32)
-    mean, std = _normalisation(run, world)
-    pictures, masks = torch.from_numpy(stack).to(world.device), torch.from_numpy(noise).to(world.device)
-    with atomic(run.out / "reconstruction.png") as file:
-        file.write(reconstruct.png(reconstruct.panel(model, pictures, masks, mean, std)))
 
 
 def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from: dict[str, Any] | None) -> None:

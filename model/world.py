@@ -65,17 +65,22 @@ class World:
             raise told[1]
         return told[0]  # type: ignore[return-value]  # as the leading process said
 
-    def mean(self, value: float) -> float:
-        """The mean over all processes."""
+    def mean(self, *values: float) -> list[float]:
+        """The mean of each over all processes, which wait for each other."""
         if self.size == 1:
-            return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
-        return float(tensor) / self.size
+        return [value / self.size for value in tensor.tolist()]
 
     def any(self, flag: bool) -> bool:
         """True on all processes when it is on one."""
-        return self.mean(float(flag)) > 0
+        [share] = self.mean(float(flag))
+        return share > 0
+
+    def meet(self) -> None:
+        """Wait for all processes."""
+        self.mean(0.0)
 
 
 @contextlib.contextmanager
@@ -84,6 +89,8 @@ def join(device: str | None = None) -> Iterator[World]:
 
     Args:
         device: cpu or cuda; None: cuda where there is one. NCCL speaks between GPUs, gloo between CPUs.
+
+    Raises UsageError where there is no GPU for this process.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,15 +98,18 @@ def join(device: str | None = None) -> Iterator[World]:
     if place.type == "cuda":
         if not torch.cuda.is_available():
             raise UsageError("There is no GPU that torch can use here.", "Leave --device out, or name cpu.")
+        if (place.index or 0) >= (there := torch.cuda.device_count()):
+            raise UsageError(f"There are {there} GPUs here, and more processes.", f"torchrun --nproc-per-node {there}")
         torch.cuda.set_device(place)
     if size == 1:
         yield World(0, 1, place)
         return
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
-    try:
-        yield World(rank, size, place)
-    finally:
-        dist.destroy_process_group()
+    gpu = place if place.type == "cuda" else None  # named, it connects at once, not after the corpus was read
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE, device_id=gpu)
+    yield World(rank, size, place)
+    # Not when this process fails: NCCL would wait here for the others, and those wait for this one's next sum. Gone, it
+    # is noticed by torchrun, which ends them.
+    dist.destroy_process_group()
 
 
 AGAIN_S = 2.0

@@ -86,7 +86,7 @@ def device() -> torch.device:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """fp32 as written, and the same algorithms each time, on a GPU as well.
+    """fp32 as written, and of cuDNN the same algorithms each time, on a GPU as well.
 
     TF32 has a switch for convolutions and one for matrix products, which an environment or an earlier pre-training in
     this process may have set.

@@ -88,7 +88,7 @@ def _epochs(task: Task, train: Part[Ints], lr: float) -> Iterator[tuple[int, nn.
     for epoch in range(params.epochs):
         # Parts of nearly equal size: a last batch of one picture would break batch normalisation.
         parts = np.array_split(permutation(len(train.x), "finetune", task.seed, epoch), steps)
-        with exact(), torch.random.fork_rng():
+        with exact(), torch.random.fork_rng([where] if where.type == "cuda" else []):
             torch.manual_seed(int(philox_key("drop path", task.seed, epoch)[0]) % 2**63)
             model.train()
             for step, pixels in enumerate(task.images.batches(_jobs(task, train, parts, epoch))):
@@ -151,7 +151,7 @@ def _optimiser(model: nn.Module, lr: float, params: FinetuneParams, layer_decay:
     timm_optim: Any = timm.optim
     exempt: Any = getattr(model, "no_weight_decay", set)
     groups = timm_optim.param_groups_layer_decay(model, params.weight_decay, exempt(), layer_decay=layer_decay)
-    return torch.optim.AdamW(groups, lr=lr)
+    return torch.optim.AdamW(groups, lr=lr, fused=device().type == "cuda")
 
 
 def _set_rate(optimiser: torch.optim.AdamW, lr: float) -> None:

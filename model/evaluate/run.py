@@ -61,7 +61,7 @@ def evaluate(
     Each picture is tested once a seed. Of what is not tested, training and validation are drawn anew by group (patient,
     or what belongs together: see `splits`) for each seed and fold; all choices are made on validation, and the test
     part is looked at once, after the last choice. Predictions of all folds are pooled before scoring. The same inputs
-    give the same bytes on the same machine.
+    give the same bytes on the same machine; fine-tuning on a GPU does not, whose attention sums in changing order.
 
     Args:
         corpus: folder of a finished build.

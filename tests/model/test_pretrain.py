@@ -24,7 +24,7 @@ import yaml
 from click.testing import CliRunner
 from conftest import REPOSITORY, openus
 
-from model import pretrain as module
+from model import train as module
 from model import weights
 from model.card import licence_of, overruled, proven, seen
 from model.mae import MaskedAutoencoder
@@ -33,8 +33,9 @@ from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserPar
 from model.pretrain import Stopped, export, main, pretrain
 from model.reconstruct import panel
 from model.world import join, told_to_stop
-from openus.errors import CorpusError, UsageError
+from openus.errors import CorpusError, OpenusError, UsageError
 from openus.leakage import admit
+from openus.storage import exclusive
 
 Train = Callable[..., Path]
 
@@ -162,6 +163,64 @@ def test_two_processes_compute_what_one_does(train: Train, corpus: Path, gate: P
     assert weights_of(tmp_path / "two") == weights_of(train("one"))
 
 
+STOPS = """
+import sys, time
+from pathlib import Path
+from model import checkpoint, pretrain
+from model.params import pretrain_params
+from model.world import join
+
+save = checkpoint.save_state
+checkpoint.save_state = lambda *given: (time.sleep(2), save(*given))
+corpus, gate, params, out = map(Path, sys.argv[1:])
+with join("cpu") as world:
+    try:
+        pretrain.pretrain(corpus, gate, pretrain_params(params), out, world, stop_after=1)
+    except pretrain.Stopped:
+        print(f"process {world.rank}: {(out / 'state.pt').exists()}", flush=True)
+"""
+
+
+def test_no_process_ends_before_the_state_is_saved(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """torchrun kills the others half a minute after the first has ended, and a large state takes longer."""
+    command(corpus, gate, tmp_path / "run")  # for its file of parameters
+    (tmp_path / "stops.py").write_text(STOPS)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+             tmp_path / "stops.py", corpus, gate, tmp_path / "run.yaml", tmp_path / "run"]  # fmt: skip
+    ran = subprocess.run(
+        list(map(str, words)), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert sorted(ran.stdout.splitlines()) == ["process 0: True", "process 1: True"], ran.stderr
+
+
+def test_a_state_of_another_kind_of_device_is_gone_on_from(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether AdamW is fused is of the device, and torch would take it from the state."""
+    whole = train("whole")
+    with pytest.raises(Stopped):
+        train("cut", stop_after=2)
+    file = whole.parent / "cut/state.pt"
+    state = torch.load(file, weights_only=True)
+    for group in state["optimiser"]["param_groups"]:
+        group["fused"] = True
+    torch.save(state, file)
+    made: list[torch.optim.Optimizer] = []
+
+    def kept(*given: Any, **named: Any) -> Any:
+        made.append(optimiser_of(*given, **named))
+        return made[-1]
+
+    monkeypatch.setattr("model.pretrain.optimiser_of", kept)
+    assert weights_of(train("cut")) == weights_of(whole)
+    assert [group["fused"] for group in made[0].param_groups] == [False, False]
+
+
+def test_a_folder_is_trained_in_by_one_process(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with exclusive(tmp_path / "run"), pytest.raises(UsageError, match="Another process trains in"):
+        train("run")
+    train("run")
+
+
 def test_a_signal_stops_after_the_step_and_the_state_is_saved(corpus: Path, gate: Path, tmp_path: Path) -> None:
     words = [sys.executable, *command(corpus, gate, tmp_path / "run", epochs=500.0, checkpoint_minutes=60)]
     with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
@@ -240,7 +299,7 @@ def test_a_run_killed_at_its_last_state_has_its_panel(
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.pretrain._save", killed)
+    monkeypatch.setattr("model.train._save", killed)
     with pytest.raises(KeyboardInterrupt):
         train("run", checkpoint_minutes=60)
     assert (tmp_path / "run/reconstruction.png").exists()
@@ -356,6 +415,36 @@ def test_a_loss_that_is_no_number_stops(train: Train) -> None:
         train("run", optimiser=OptimiserParams(base_lr=1e30, warmup_epochs=0))
 
 
+def test_too_little_memory_is_told(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(module, "_step", full)
+    with pytest.raises(OpenusError, match="memory does not hold") as error:
+        train("run")
+    assert "micro_batch" in error.value.hint
+
+
+def test_the_next_batch_is_fetched_ahead_and_the_waiting_counts() -> None:
+    fetched: list[int] = []
+
+    def batches() -> Iterator[Any]:
+        for number in range(3):
+            time.sleep(0.01)
+            fetched.append(number)
+            yield number
+
+    feed = module.Feed(batches())
+    assert feed.take() == 0 and fetched == [0]
+    feed.prepare()
+    assert fetched == [0, 1]
+    assert feed.take() == 1 and feed.take() == 2
+    feed.prepare()
+    with pytest.raises(StopIteration):
+        feed.take()
+    assert feed.waited >= 0.03
+
+
 @pytest.mark.parametrize(("stop_after", "said"), [(1, "weights are no numbers"), (None, "loss is")])
 def test_weights_that_are_no_numbers_are_never_kept(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int | None, said: str
@@ -397,7 +486,7 @@ def test_a_corpus_that_is_changed_under_a_run_leaves_no_card(
         content[3000] ^= 1
         shard.write_bytes(content)
 
-    monkeypatch.setattr("model.pretrain._draw", change)  # in the last step
+    monkeypatch.setattr("model.train.draw", change)  # in the last step
     with join("cpu") as world, pytest.raises(CorpusError, match="changed while it was trained on"):
         pretrain(tmp_path / "other", gate, replace(TOY, reconstruct_epochs=9.0), tmp_path / "run", world)
     assert not (tmp_path / "run/encoder").exists()
