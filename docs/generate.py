@@ -11,7 +11,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 from model import params as training
 from openus import manifest, params, relations, sources
@@ -84,13 +84,18 @@ def parameters_page() -> str:
         ("evaluate.linear", training.LinearParams),
         ("evaluate.finetune", training.FinetuneParams),
     ]
+    named = {name: value for module in (params, training) for name, value in vars(module).items()}
+    spelled = {
+        name: repr(value).removeprefix("typing.") for name, value in named.items() if get_origin(value) is Literal
+    }
     for title, kind in sections:
         about = " ".join((kind.__doc__ or "").split())
         parts.append(f"## {title or 'top level'}\n\n{about}\n\n| key | type | default | |\n|---|---|---|---|")
         for name, of, default, text in _described(kind):
             if any(dataclasses.is_dataclass(getattr(module, of, None)) for module in (params, training)):
                 continue  # a section of its own
-            parts.append(f"| `{name}` | `{of.replace('|', '&#124;')}` | {f'`{default}`' if default else ''} | {text} |")
+            shown = spelled.get(of, of).replace("|", "&#124;")
+            parts.append(f"| `{name}` | `{shown}` | {f'`{default}`' if default else ''} | {text} |")
         parts.append("")
     return "\n".join(parts).rstrip() + "\n"
 

@@ -183,7 +183,7 @@ def licence_of(sources: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def steps_of(training: Mapping[str, Any]) -> str:
-    """How far training came: `400 steps`, or `100 of 400 steps` for weights taken out of a run that goes on."""
+    """How far training came: `400 steps`, or `100 of 400 steps` for weights of an unfinished run."""
     steps, planned = training["steps"], training.get("planned_steps", training["steps"])
     return f"{steps} steps" if steps == planned else f"{steps} of {planned} steps"
 

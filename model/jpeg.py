@@ -43,8 +43,8 @@ def cut(buffer: bytearray, start: int, end: int, height: int, rows: int) -> int:
     """Make a gray baseline JPEG in `buffer[start:end]`, of `height` rows and whole, one of its first `rows` rows.
 
     Returns where its bytes end then: `SLACK - 2` bytes behind `end`, up to which the buffer is written to. Every other
-    file, and one that would hardly be shorter, is left as it is: `end`. A file that only looks like such a frame does
-    not decode to `rows` rows afterwards.
+    file, and one that would hardly be shorter, is left as it is: `end`. A file that only looks like such a frame
+    hardly ever decodes to `rows` rows afterwards.
     """
     if not (0 < rows <= height - 8 and height < 1 << 16):
         return end

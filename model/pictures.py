@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +29,8 @@ Numbers = NDArray[np.int64]
 
 OPEN_SHARDS = 256
 """Descriptors a process holds at most."""
-READ_AHEAD = 64
-"""Pictures whose bytes are read in one go before they are decoded.
+READ_AHEAD = 4 << 20
+"""Bytes of pictures that are read in one go before these are decoded.
 
 Reading and decoding by turns, they drive each other out of the processor's caches.
 """
@@ -174,11 +175,14 @@ class Shards:
     def pictures(self, rows: Numbers, channels: int, tops: Sequence[int | None]) -> Iterator[Pixels]:
         """The decoded pictures of rows, of each at least `tops` rows of pixels from above; None: all.
 
-        Not for several threads at a time. Raises CorpusError naming key and shard.
+        One such iteration at a time, and no other read meanwhile: they share memory. Raises CorpusError naming key and
+        shard; of what cannot be read before those in front of it are decoded.
         """
-        for first in range(0, len(rows), READ_AHEAD):
-            some = rows[first : first + READ_AHEAD]
-            files = self._encoded(some, tops[first : first + READ_AHEAD])
+        parts = np.cumsum(self.size[rows]) // READ_AHEAD
+        cuts = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(rows)]
+        for first, last in pairwise(cuts):
+            some = rows[first:last]
+            files = self._encoded(some, tops[first:last])
             for row, width, (encoded, height) in zip(some, self.width[some].tolist(), files, strict=True):
                 picture = jpeg.decode(encoded, channels)
                 if picture is None or picture.shape[:2] != (height, width):
@@ -194,14 +198,14 @@ class Shards:
         columns = [column[rows].tolist() for column in (self.shard, self.offset, self.size, self.height)]
         needed = sum(columns[2]) + len(rows) * jpeg.SLACK
         if len(self._buffer) < needed:
-            self._buffer = bytearray(2 * needed)
+            self._buffer = bytearray(needed)
         buffer = memoryview(self._buffer)
         found, start = [], 0
         for row, top, name, offset, size, height in zip(rows, tops, *columns, strict=True):
             end = start + size
             self._read_into(buffer[start:end], row, name, offset)
-            last = end if top is None else jpeg.cut(self._buffer, start, end, height, top)
-            found.append((buffer[start:last], height if last == end or top is None else top))
+            last = jpeg.cut(self._buffer, start, end, height, top or height)
+            found.append((buffer[start:last], height if last == end else top or height))
             start = end + jpeg.SLACK
         return found
 

@@ -9,6 +9,7 @@ functions of (seed, epoch, position), so a run that is killed and run on is the 
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from model.mae import MaskedAutoencoder
 from model.optimise import optimiser_of
 from model.params import PretrainParams, pretrain_params
 from model.run import Run, prepare
-from model.start import start
+from model.start import init_file, start
 from model.train import Reached, Stopped, draw, train
 from model.world import World, has_bf16, ignore_stops, join, told_to_stop
 from openus.command import DEBUG, PATH, Command
@@ -99,43 +100,58 @@ def _pretrain(run: Run, world: World, stop_after: int | None, replace: bool) -> 
 
 
 def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: Path) -> Path:
-    """Weights, encoder, card and panel of what the run in `out` has saved so far; returns `folder / "encoder"`.
+    """Weights, encoder, card, panel and history of what the run in `out` has saved; returns the encoder's folder.
 
-    Trains nothing and writes nothing in `out`, where the run may go on meanwhile. Errors as `pretrain`; UsageError when
-    there is no state yet, and when `folder` is the run's own.
+    Trains nothing and writes nothing in `out`, where the run may go on meanwhile: all goes to `folder`, which is such a
+    folder as a run leaves, without a state. An export of before is replaced. Errors as `pretrain`; UsageError when
+    there is nothing to take out yet, and when `folder` is of a run or holds the weights that this one started from.
     """
-    if folder.resolve() == out.resolve():
-        raise UsageError(f"{folder} is the run itself, and gets its encoder at the end.", "Name another --export.")
+    _check_export(params, out, folder)
+    _open(folder, "--export")
     alone = World(0, 1, torch.device("cpu"))
     run = prepare(corpus, gate, params, out, alone)
     model = MaskedAutoencoder(params.model)
     started_from = start(model, params, out, run.statistics)
     state = checkpoint.load_state(out, run.id)
-    if state is None:
-        raise UsageError(f"{out} holds no state of a run.", "Train first; it saves every pretrain.checkpoint_minutes.")
+    reached = Reached(**state["progress"]) if state else Reached()
+    if state is None or not reached.history:
+        raise UsageError(f"{out} has not come far enough.", "Its history has a line four times an epoch.")
     model.load_state_dict(state["model"])
-    _open(folder)
     elsewhere = replace(run, out=folder)
-    draw(elsewhere, model, alone)
-    _finish(elsewhere, model, Reached(**state["progress"]), started_from)
+    with writing(folder / "live", run.steps, reached.history):
+        draw(elsewhere, model, alone)
+    _finish(elsewhere, model, reached, started_from)
     return folder / "encoder"
+
+
+def _check_export(params: PretrainParams, out: Path, folder: Path) -> None:
+    """Refuse, before anything is read, to write over what somebody needs."""
+    here = folder.resolve()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--export is the work of one process.", "Run it without torchrun.")
+    if not (out / checkpoint.STATE).exists():
+        raise UsageError(f"{out} holds no state of a run.", "Train first; it saves every pretrain.checkpoint_minutes.")
+    if (here / checkpoint.STATE).exists() or out.resolve() in here.parents:
+        raise UsageError(f"{folder} is of a run, which gets its encoder at the end.", "Name another --export.")
+    if params.init is not None and here in init_file(params.init, out).resolve().parents:
+        raise UsageError(f"{folder} holds the weights that this run started from.", "Name another --export.")
 
 
 def _hold(stack: ExitStack, out: Path) -> None:
     """Open the folder of the run, for this process alone."""
-    _open(out)
+    _open(out, "--out")
     try:
         stack.enter_context(exclusive(out))
     except BlockingIOError as error:
         raise UsageError(f"Another process trains in {out}.", "Wait for it, or name another --out.") from error
 
 
-def _open(out: Path) -> None:
-    """The folder of the run, without what a killed process left half-written."""
+def _open(out: Path, option: str) -> None:
+    """The folder that an option names, without what a killed process left half-written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{out} cannot be a folder: {error.strerror or error}.", "Name another --out.") from error
+        raise UsageError(f"{out} cannot be a folder: {error.strerror or error}.", f"Name another {option}.") from error
     sweep(out)
 
 
@@ -169,7 +185,6 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
             f"{run.corpus} was changed while it was trained on: what these weights have seen is not known.",
             "Run the gate on it, and train anew; build other corpora into other folders.",
         )
-    losses = [line["loss"] for line in progress.history] or [progress.loss_sum / progress.loss_steps]
     checkpoint.export(
         run.out,
         model,
@@ -187,8 +202,8 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
                 "steps": progress.step,
                 "planned_steps": run.steps,
                 "pictures_seen": progress.step * run.params.batch,
-                "loss": losses[-1],
-                "first_loss": losses[0],
+                "loss": progress.history[-1]["loss"],
+                "first_loss": progress.history[0]["loss"],
             },
         },
     )
@@ -205,7 +220,7 @@ def _finish(run: Run, model: MaskedAutoencoder, progress: Reached, started_from:
     "folder",
     type=PATH,
     metavar="FOLDER",
-    help="Train nothing: write the encoder of what the run has saved so far there. The run may go on meanwhile.",
+    help="Train nothing: write the encoder of what the run has saved so far there, on the CPU. The run may go on.",
 )
 @DEBUG
 def main(

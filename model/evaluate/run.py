@@ -17,9 +17,10 @@ from model.card import overruled
 from model.evaluate import encoders, finetune, knn, linear, predictions, splits
 from model.evaluate.choose import Fitted, Floats, Ints, Part
 from model.evaluate.encoders import Encoder
-from model.evaluate.features import Images, extract
+from model.evaluate.features import Images, device, extract
 from model.params import EvaluateParams, Protocol
 from model.pictures import Pictures, Shards, read_pictures
+from model.world import has_bf16
 from openus import manifest
 from openus.data import Progress, silent
 from openus.errors import CorpusError, OpenusError, UsageError
@@ -117,7 +118,7 @@ def evaluate(
         },
         "choices": choices,
         "params": _params(params, job.protocol, images),
-        "notes": notes + _notes(rows, plan) + _undefined(summary, params.bootstrap),
+        "notes": notes + _precision(job) + _notes(rows, plan) + _undefined(summary, params.bootstrap),
     }
     write_text(out / "metrics.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return result
@@ -261,6 +262,15 @@ def _patients(rows: splits.Rows, at: Ints) -> int:
     known = {rows.patients[i] for i in at if rows.patients[i]}
     grouped = {rows.groups[i] for i in at if rows.patients[i]}
     return len(known) + len({rows.groups[i] for i in at} - grouped)
+
+
+def _precision(job: Job) -> list[str]:
+    """What fine-tuning computed in, where that is not the default."""
+    if job.protocol != "finetune" or job.params.finetune.precision == "fp32":
+        return []
+    if has_bf16(device()):
+        return ["Fine-tuned in bf16; predictions are fp32."]
+    return ["bf16 was asked for and this machine gains nothing by it: fine-tuned in fp32."]
 
 
 def _notes(rows: splits.Rows, plan: splits.Plan) -> list[str]:

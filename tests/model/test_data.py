@@ -226,7 +226,7 @@ def test_another_gray_jpeg_at_the_address_is_noticed(copy: Path, taller: int) ->
     told = replace(pictures, size=np.where(np.arange(len(pictures)) == row, len(content), pictures.size))
     for top in (None, 9, height - 30, height - 8):
         with pytest.raises(CorpusError, match=f"{pictures.key[row]}.*{width} × {height + taller}"):
-            next(Shards(told).pictures([row], 1, [top]))
+            next(Shards(told).pictures(np.array([row]), 1, [top]))
 
 
 def test_decode_picture_makes_gray_and_rgb() -> None:

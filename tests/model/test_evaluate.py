@@ -503,6 +503,20 @@ def test_training_learns(
     }
 
 
+@pytest.mark.parametrize("has", [False, True])
+def test_the_precision_of_training_is_told(
+    corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    for place in ("model.world", "model.evaluate.run"):
+        monkeypatch.setattr(f"{place}.has_bf16", lambda device: has)
+    quick = replace(TINY, lr=(1e-3,), epochs=1, precision="bf16")
+    chosen = replace(params(folder=str(folder)), seeds=(0,), finetune=quick)
+    notes = evaluate(corpus, "bus-bra", "it", "finetune", chosen, tmp_path / "out")["notes"]
+    assert any("Fine-tuned in bf16" in note for note in notes) is has
+    assert any("fine-tuned in fp32" in note for note in notes) is not has
+    assert not any("bf16" in note for note in evaluate(corpus, "bus-bra", "it", "knn", chosen, tmp_path / "k")["notes"])
+
+
 @pytest.mark.parametrize(("said", "rate", "epoch"), [([0.2, 0.9, 0.1, 0.3], 0, 2), ([0.2, 0.1, 0.8, 0.3], 1, 1)])
 def test_the_weights_that_validation_liked_best_are_kept(
     corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, said: list[float], rate: int, epoch: int

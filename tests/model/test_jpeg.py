@@ -12,6 +12,7 @@ import pytest
 from model import jpeg, pictures
 from model.data import Pictures, Shards, read_pictures
 from openus.data import Pixels
+from openus.errors import CorpusError
 
 
 def gradient(height: int, width: int) -> Pixels:
@@ -82,10 +83,9 @@ def test_other_files_are_not_cut(kind: str, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", ["frame in a comment", "pgm"])
-def test_what_only_looks_like_a_frame_does_not_decode_to_the_rows(kind: str) -> None:
-    """So whoever cuts can tell (tests/model/test_data.py does it in a shard)."""
-    content = LOOKALIKES[kind]
+def test_what_only_looks_like_a_frame_does_not_decode_to_the_rows() -> None:
+    """So whoever cuts can tell."""
+    content = LOOKALIKES["frame in a comment"]
     top, whole = top_of(content, 1, 20), jpeg.decode(content, 1)
     assert whole is not None and whole.shape == (100, 120)
     assert top is None or len(top) != 20
@@ -111,7 +111,7 @@ def test_what_is_no_picture_is_none(content: bytes) -> None:
 
 def in_a_shard(folder: Path, corpus: Path, contents: list[bytes]) -> Pictures:
     """Those files, one behind the other, as pictures of 100 × 120 pixels."""
-    (folder / "shards").mkdir()
+    (folder / "shards").mkdir(exist_ok=True)
     (folder / "shards" / "a.tar").write_bytes(b"".join(contents))
     size = np.array(list(map(len, contents)))
     some = read_pictures(corpus).take([0] * len(contents))
@@ -121,8 +121,10 @@ def in_a_shard(folder: Path, corpus: Path, contents: list[bytes]) -> Pictures:
     )  # fmt: skip
 
 
-def test_every_file_in_a_shard_gives_its_rows(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever files lie beside each other, however many are read at once."""
+def test_every_file_in_a_shard_gives_its_rows(
+    tmp_path: Path, corpus: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever files lie beside each other, however many are read at once; memory is that of what is read at once."""
     gray, noise = gradient(100, 120), np.random.default_rng(0).integers(0, 256, (100, 120), np.uint8)
     files = [encoded(gray), LOOKALIKES["pgm"], encoded(noise), encoded(gray, suffix=".png"),
              LOOKALIKES["frame in a comment"], encoded(noise, cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
@@ -131,12 +133,34 @@ def test_every_file_in_a_shard_gives_its_rows(tmp_path: Path, corpus: Path, monk
     shards = Shards(in_a_shard(tmp_path, corpus, contents))
     rows = np.random.default_rng(1).permutation(len(contents))
     tops: list[int | None] = [None if row % 5 == 0 else 10 + 4 * int(row) for row in rows]
-    for together in (1, 4, 64):
+    for together in (1, 20_000, 4 << 20):
         monkeypatch.setattr(pictures, "READ_AHEAD", together)
+        shards.close()
+        shards = Shards(in_a_shard(tmp_path, corpus, contents))
         found = list(shards.pictures(rows, 1, tops))
         for row, top, picture in zip(rows, tops, found, strict=True):
             whole = jpeg.decode(contents[row], 1)
             assert whole is not None and np.array_equal(picture[:top], whole[:top]), row
         cut = [len(picture) == top for top, picture in zip(tops, found, strict=True)]
         assert any(cut) and not all(cut)
+        largest, slack = max(map(len, contents)), jpeg.SLACK * len(contents)
+        assert len(shards._buffer) <= min(together + largest, sum(map(len, contents))) + slack
     assert shards.read(0) == contents[0]
+    assert capfd.readouterr().err == "", "no file runs into its neighbour"
+
+
+def test_damage_does_not_reach_the_neighbours(tmp_path: Path, corpus: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 120), np.uint8)
+    contents = [encoded(noise, cv2.IMWRITE_JPEG_QUALITY, 60 + 5 * n) for n in range(6)]
+    whole = [jpeg.decode(content, 1) for content in contents]
+    contents[3] = bytes(len(contents[3]))
+    shards = Shards(in_a_shard(tmp_path, corpus, contents))
+    for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2]):
+        found = []
+        with pytest.raises(CorpusError, match="its bytes are no picture"):
+            for picture in shards.pictures(np.array(order), 1, [40] * len(order)):
+                found.append(picture)
+        assert len(found) == order.index(3)
+        for row, picture in zip(order, found, strict=False):
+            expected = whole[row]
+            assert expected is not None and np.array_equal(picture, expected[:40])

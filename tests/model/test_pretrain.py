@@ -523,7 +523,7 @@ def test_the_encoder_opens_in_timm_with_the_same_features(train: Train) -> None:
     assert three(torch.randn(1, 3, 32, 32)).shape == (1, 5)
 
 
-@pytest.mark.parametrize("steps", [1, 5])  # before the first line of the history, and between two
+@pytest.mark.parametrize("steps", [2, 5])  # at a line of the history, and between two
 def test_an_encoder_is_taken_out_of_a_run_that_goes_on(
     train: Train, corpus: Path, gate: Path, tmp_path: Path, steps: int
 ) -> None:
@@ -544,8 +544,10 @@ def test_an_encoder_is_taken_out_of_a_run_that_goes_on(
     train("run")
     export(corpus, gate, TOY, run, tmp_path / "late")
     assert weights_of(tmp_path / "late") == weights_of(run) == weights_of(train("whole"))
-    for name in ("card.json", "README.md", "config.json", "model.safetensors"):
-        assert (tmp_path / "late/encoder" / name).read_bytes() == (run / "encoder" / name).read_bytes()
+    whole = {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    del whole[Path("state.pt")]
+    late = tmp_path / "late"
+    assert {path.relative_to(late): path.read_bytes() for path in late.rglob("*") if path.is_file()} == whole
     second = train("second", init=str(tmp_path / "early"), optimiser=OptimiserParams(base_lr=1e-3, warmup_epochs=0.25))
     started = json.loads((second / "encoder/card.json").read_text())["init"]
     assert started["sources"] == seen(card) and started["missing"] == []
@@ -554,12 +556,38 @@ def test_an_encoder_is_taken_out_of_a_run_that_goes_on(
 def test_what_cannot_be_taken_out_is_told(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no state of a run"):
         export(corpus, gate, TOY, tmp_path / "nothing", tmp_path / "early")
+    with pytest.raises(Stopped):
+        train("run", stop_after=1)
+    with pytest.raises(UsageError, match="not come far enough"):
+        export(corpus, gate, TOY, tmp_path / "run", tmp_path / "early")
     run = train("run")
-    with pytest.raises(UsageError, match="the run itself"):
-        export(corpus, gate, TOY, run, tmp_path / "early/../run")
     with pytest.raises(CorpusError, match="other parameters"):
         export(corpus, gate, replace(TOY, seed=5), run, tmp_path / "early")
-    assert not (tmp_path / "early").exists() and not (tmp_path / "nothing").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError) as error:
+        export(corpus, gate, TOY, run, tmp_path / "file")
+    assert error.value.hint == "Name another --export."
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_taking_out_writes_over_nothing_that_is_needed(
+    train: Train, corpus: Path, gate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = train("run"), train("other", seed=1)
+    shutil.copytree(run, tmp_path / "first")
+    (tmp_path / "first/state.pt").unlink()
+    later = {"init": str(tmp_path / "first"), "optimiser": OptimiserParams(base_lr=1e-3, warmup_epochs=0.25)}
+    train("later", **later)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for folder in (run, tmp_path / "new/../run", run / "encoder", run / "new", other):
+        with pytest.raises(UsageError, match="is of a run"):
+            export(corpus, gate, TOY, run, folder)
+    with pytest.raises(UsageError, match="the weights that this run started from"):
+        export(corpus, gate, replace(TOY, **later), tmp_path / "later", tmp_path / "first")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="one process"):
+        export(corpus, gate, TOY, run, tmp_path / "new")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_the_command_takes_an_encoder_out(train: Train, corpus: Path, gate: Path, tmp_path: Path) -> None:
