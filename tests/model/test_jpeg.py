@@ -130,13 +130,12 @@ def test_every_file_in_a_shard_gives_its_rows(
              LOOKALIKES["frame in a comment"], encoded(noise, cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
              encoded(np.repeat(gray[..., None], 3, axis=2))]  # fmt: skip
     contents = files * 3
-    shards = Shards(in_a_shard(tmp_path, corpus, contents))
+    held = in_a_shard(tmp_path, corpus, contents)
     rows = np.random.default_rng(1).permutation(len(contents))
     tops: list[int | None] = [None if row % 5 == 0 else 10 + 4 * int(row) for row in rows]
     for together in (1, 20_000, 4 << 20):
         monkeypatch.setattr(pictures, "READ_AHEAD", together)
-        shards.close()
-        shards = Shards(in_a_shard(tmp_path, corpus, contents))
+        shards = Shards(held)
         found = list(shards.pictures(rows, 1, tops))
         for row, top, picture in zip(rows, tops, found, strict=True):
             whole = jpeg.decode(contents[row], 1)
@@ -145,7 +144,7 @@ def test_every_file_in_a_shard_gives_its_rows(
         assert any(cut) and not all(cut)
         largest, slack = max(map(len, contents)), jpeg.SLACK * len(contents)
         assert len(shards._buffer) <= min(together + largest, sum(map(len, contents))) + slack
-    assert shards.read(0) == contents[0]
+    assert Shards(held).read(0) == contents[0]
     assert capfd.readouterr().err == "", "no file runs into its neighbour"
 
 
