@@ -64,7 +64,7 @@ def pretrain(
     """
     run = prepare(corpus, gate, params, out, world)
     with ExitStack() as stack:
-        world.first(lambda: _hold(stack, out))
+        world.first(lambda: _hold(stack, out, "--out"))
         _pretrain(run, world, stop_after, replace)
         return out / "encoder"
 
@@ -107,7 +107,12 @@ def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: 
     there is nothing to take out yet, and when `folder` is of a run or holds the weights that this one started from.
     """
     _check_export(params, out, folder)
-    _open(folder, "--export")
+    with ExitStack() as stack:
+        _hold(stack, folder, "--export")
+        return _export(corpus, gate, params, out, folder)
+
+
+def _export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: Path) -> Path:
     alone = World(0, 1, torch.device("cpu"))
     run = prepare(corpus, gate, params, out, alone)
     model = MaskedAutoencoder(params.model)
@@ -131,28 +136,24 @@ def _check_export(params: PretrainParams, out: Path, folder: Path) -> None:
         raise UsageError("--export is the work of one process.", "Run it without torchrun.")
     if not (out / checkpoint.STATE).exists():
         raise UsageError(f"{out} holds no state of a run.", "Train first; it saves every pretrain.checkpoint_minutes.")
-    if (here / checkpoint.STATE).exists() or out.resolve() in here.parents:
+    if (here / checkpoint.STATE).exists() or out.resolve() in (here / "encoder", *here.parents):
         raise UsageError(f"{folder} is of a run, which gets its encoder at the end.", "Name another --export.")
     if params.init is not None and here in init_file(params.init, out).resolve().parents:
         raise UsageError(f"{folder} holds the weights that this run started from.", "Name another --export.")
 
 
-def _hold(stack: ExitStack, out: Path) -> None:
-    """Open the folder of the run, for this process alone."""
-    _open(out, "--out")
+def _hold(stack: ExitStack, folder: Path, option: str) -> None:
+    """The folder that an option names, for this process alone, without what a killed one left half-written."""
     try:
-        stack.enter_context(exclusive(out))
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(exclusive(folder))
     except BlockingIOError as error:
-        raise UsageError(f"Another process trains in {out}.", "Wait for it, or name another --out.") from error
-
-
-def _open(out: Path, option: str) -> None:
-    """The folder that an option names, without what a killed process left half-written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+        raise UsageError(f"Another process writes in {folder}.", f"Wait for it, or name another {option}.") from error
     except OSError as error:
-        raise UsageError(f"{out} cannot be a folder: {error.strerror or error}.", f"Name another {option}.") from error
-    sweep(out)
+        raise UsageError(
+            f"{folder} cannot be a folder: {error.strerror or error}.", f"Name another {option}."
+        ) from error
+    sweep(folder)  # nobody's any more
 
 
 def _resume(run: Run, model: nn.Module, optimiser: torch.optim.Optimizer, world: World, replace: bool) -> Reached:

@@ -128,17 +128,26 @@ class Feed:
     waited: float = 0.0
     """Seconds until they came."""
     _ready: data.Batch | None = None
+    _failed: OpenusError | None = None
 
     def prepare(self) -> None:
-        """Fetch the next, if there is one. On a CPU it may be written where the one before was."""
+        """Fetch the next, if there is one. On a CPU it may be written where the one before was.
+
+        An error waits until the batch is taken: the step before it is whole, and may be saved.
+        """
         asked = time.monotonic()
-        self._ready = next(self.batches, None)
+        try:
+            self._ready = next(self.batches, None)
+        except OpenusError as error:
+            self._failed = error
         self.waited += time.monotonic() - asked
 
     def take(self) -> data.Batch:
         """The next. Raises StopIteration behind the last."""
         if self._ready is None:
             self.prepare()
+        if self._failed is not None:
+            raise self._failed
         taken, self._ready = self._ready, None
         if taken is None:
             raise StopIteration

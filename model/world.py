@@ -99,7 +99,7 @@ def join(device: str | None = None) -> Iterator[World]:
         if not torch.cuda.is_available():
             raise UsageError("There is no GPU that torch can use here.", "Leave --device out, or name cpu.")
         if (place.index or 0) >= (there := torch.cuda.device_count()):
-            raise UsageError(f"There are {there} GPUs here, and more processes.", f"torchrun --nproc-per-node {there}")
+            raise UsageError(f"GPUs here: {there}, and there are more processes.", f"torchrun --nproc-per-node {there}")
         torch.cuda.set_device(place)
     if size == 1:
         yield World(0, 1, place)

@@ -216,9 +216,35 @@ def test_a_state_of_another_kind_of_device_is_gone_on_from(train: Train, monkeyp
 
 def test_a_folder_is_trained_in_by_one_process(train: Train, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with exclusive(tmp_path / "run"), pytest.raises(UsageError, match="Another process trains in"):
+    (tmp_path / "run/.state.pt.1.part").touch()  # the other's, which is about to rename it
+    with exclusive(tmp_path / "run"), pytest.raises(UsageError, match="Another process writes in"):
         train("run")
+    assert (tmp_path / "run/.state.pt.1.part").exists()
     train("run")
+    assert not (tmp_path / "run/.state.pt.1.part").exists()
+
+
+def test_a_damaged_picture_ahead_does_not_lose_the_step_before(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noticed when its own step comes, in this process or in the next."""
+
+    def damaged(*given: Any) -> Any:
+        def batches() -> Iterator[Any]:
+            whole = iter(loader(*given))
+            for _ in range(4):  # two steps
+                yield next(whole)
+            raise CorpusError("The picture x cannot be read.")
+
+        return batches()
+
+    loader = module._loader
+    monkeypatch.setattr(module, "_loader", damaged)
+    with pytest.raises(Stopped, match="step 2 of 6"):
+        train("run", stop_after=2, checkpoint_minutes=60)
+    assert (tmp_path / "run/state.pt").exists()
+    with pytest.raises(CorpusError, match="picture x"):
+        train("other", checkpoint_minutes=60)
 
 
 def test_a_signal_stops_after_the_step_and_the_state_is_saved(corpus: Path, gate: Path, tmp_path: Path) -> None:
