@@ -66,7 +66,9 @@ def clip(pictures: Sequence[Pixels], container: str, codec: str, rate: int = 25)
     import av
 
     codec = codec if codec in av.codecs_available else "mpeg4"
-    quality = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
+    quality = {"qscale": "3"}
+    if codec == "libx264":  # with AVX-512, x264's mbtree writes other bytes in each run
+        quality = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"}
     out = io.BytesIO()
     with av.open(out, "w", format=container, options={"fflags": "+bitexact"}) as target:
         target.metadata["comment"] = MARK

@@ -177,7 +177,7 @@ with join("cpu") as world:
     try:
         pretrain.pretrain(corpus, gate, pretrain_params(params), out, world, stop_after=1)
     except pretrain.Stopped:
-        print(f"process {world.rank}: {(out / 'state.pt').exists()}", flush=True)
+        sys.stdout.write(f"process {world.rank}: {(out / 'state.pt').exists()}\\n")  # in one go: both write at once
 """
 
 
