@@ -107,12 +107,6 @@ def export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: 
     there is nothing to take out yet, and when `folder` is of a run or holds the weights that this one started from.
     """
     _check_export(params, out, folder)
-    with ExitStack() as stack:
-        _hold(stack, folder, "--export")
-        return _export(corpus, gate, params, out, folder)
-
-
-def _export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder: Path) -> Path:
     alone = World(0, 1, torch.device("cpu"))
     run = prepare(corpus, gate, params, out, alone)
     model = MaskedAutoencoder(params.model)
@@ -123,9 +117,11 @@ def _export(corpus: Path, gate: Path, params: PretrainParams, out: Path, folder:
         raise UsageError(f"{out} has not come far enough.", "Its history has a line four times an epoch.")
     model.load_state_dict(state["model"])
     elsewhere = replace(run, out=folder)
-    with writing(folder / "live", run.steps, reached.history):
-        draw(elsewhere, model, alone)
-    _finish(elsewhere, model, reached, started_from)
+    with ExitStack() as stack:
+        _hold(stack, folder, "--export")
+        with writing(folder / "live", run.steps, reached.history):
+            draw(elsewhere, model, alone)
+        _finish(elsewhere, model, reached, started_from)
     return folder / "encoder"
 
 

@@ -593,7 +593,7 @@ def test_what_cannot_be_taken_out_is_told(train: Train, corpus: Path, gate: Path
     with pytest.raises(UsageError) as error:
         export(corpus, gate, TOY, run, tmp_path / "file")
     assert error.value.hint == "Name another --export."
-    assert not (tmp_path / "nothing").exists()
+    assert not (tmp_path / "nothing").exists() and not (tmp_path / "early").exists()
 
 
 def test_taking_out_writes_over_nothing_that_is_needed(
