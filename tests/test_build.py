@@ -22,7 +22,9 @@ from openus import manifest
 from openus.build import identity
 from openus.build.decide import DECIDED
 from openus.build.staging import ITEMS, STAGED
+from openus.dedup.fingerprint import fingerprint
 from openus.sample import PLANTED
+from openus.shards.read import decoded, picture_bytes
 from openus.storage import walk
 
 
@@ -72,6 +74,20 @@ def test_verify_is_clean_and_only_kept_rows_have_bytes(corpus: Path) -> None:
     for row in rows_of(corpus):
         assert (row["status"] == "kept") == (row["shard"] is not None) == (row["drop_reason"] is None)
         assert (row["leak_reason"] is not None) == (row["drop_reason"] == "leakage")
+
+
+def test_frames_are_compared_as_they_are_stored(corpus: Path) -> None:
+    """The gate sees what is stored: of a pair at the verdict the build must not think otherwise."""
+    thumbs = {}
+    for file in corpus.with_name(f"{corpus.name}.staging").rglob("segment-*.parquet"):
+        staged = manifest.read(file).select(["sha256", "thumb"]).to_pylist()
+        thumbs.update({row["sha256"]: row["thumb"] for row in staged})
+    for row in rows_of(corpus):
+        if row["status"] == "kept":
+            picture = decoded(picture_bytes(corpus, row["shard"], row["offset"], row["size"]))
+            assert picture is not None
+            phash, thumb = fingerprint(picture)
+            assert (row["phash"], thumbs[row["sha256"]]) == (f"{phash:016x}", thumb.tobytes())
 
 
 def test_what_was_planted_is_found(corpus: Path) -> None:

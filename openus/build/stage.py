@@ -15,6 +15,7 @@ from openus.dedup.select import Selector
 from openus.errors import FileError, UnreadableFile
 from openus.params import Params
 from openus.pictures import pictures
+from openus.shards.read import decoded
 from openus.storage import printable, sha256_file
 
 
@@ -73,19 +74,23 @@ def _fill(result: Done, path: Path, task: Task) -> None:
     selector = Selector(task.params.select)
     header, named = Header(), _header_columns(Header(), task.salt)
     try:
-        decoded = pictures(path, task.params.decode, task.params.normalise, task.reading)
-        for position, (frame, normalised) in enumerate(decoded):
+        frames = pictures(path, task.params.decode, task.params.normalise, task.reading)
+        for position, (frame, normalised) in enumerate(frames):
             if frame.header != header:
                 header, named = frame.header, _header_columns(frame.header, task.salt)
             row = _row(result, position, frame, normalised, medium) | named
             phash, thumb = fingerprint.fingerprint(normalised.pixels)
-            row |= {"phash": f"{phash:016x}", "thumb": thumb.tobytes(), "selection": "keep"}
             usable = normalised.quality is None
             if usable and frame.index is not None:
                 usable = selector.offer(position, thumb) == "keep"
             picture = None
             if usable or task.every_frame:
                 picture, row["extension"] = normalise.encode(normalised.pixels, task.params.normalise)
+                # What is stored is what the gate will compare: of a pair at the verdict it must not think otherwise.
+                stored = decoded(picture)
+                assert stored is not None, "it was encoded just now"
+                phash, thumb = fingerprint.fingerprint(stored)
+            row |= {"phash": f"{phash:016x}", "thumb": thumb.tobytes(), "selection": "keep"}
             result.rows.append(row)
             result.pictures.append(picture)
             _let_go(result, selector.released(), task.every_frame)

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from openus.data import Pixels
 from openus.errors import CorpusError
 from openus.storage import sha256_file
 
@@ -107,3 +111,16 @@ def _has_end(shard: Path) -> bool:
             return not any(file.read())
     except OSError as error:
         raise CorpusError(f"{shard}: {error.strerror or error}.", "Build the corpus again.") from error
+
+
+def decoded(content: bytes) -> Pixels | None:
+    """A stored picture: uint8 [H, W] gray or [H, W, 3] RGB; None when the bytes are none, or claim to be too large."""
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if picture is None:
+        return None
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2RGB)
+    return np.asarray(picture, dtype=np.uint8)
