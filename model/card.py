@@ -15,6 +15,9 @@ from typing import Any, Literal
 from model.weights import IMAGENET_MEAN, IMAGENET_STD
 from openus.errors import CorpusError, UsageError
 
+TERMS = {"commercial_use": "commercial use", "redistribution": "passing on", "derivatives": "derived works"}
+"""What licences allow or forbid: the manifest's columns, in words."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -121,7 +124,7 @@ def seen(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """
     before: Mapping[str, Any] = {}
     if card["init"]:
-        unknown = {"pictures": None, "licences": ["unknown"], "commercial_use": None, "redistribution": None}
+        unknown = {"pictures": None, "licences": ["unknown"]}
         before = card["init"]["sources"] or {f"({card['init']['name']})": unknown}
     own: Mapping[str, Any] = card["sources"]
     both = {slug: _merged(before[slug], own[slug]) for slug in before.keys() & own.keys()}
@@ -134,7 +137,7 @@ def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pictures": None if None in counts else max(counts),
         "licences": sorted({*one["licences"], *other["licences"]}),
-        **{name: _strictest([one[name], other[name]]) for name in ("commercial_use", "redistribution")},
+        **{name: _strictest([one.get(name), other.get(name)]) for name in TERMS},
     }
 
 
@@ -163,7 +166,7 @@ def terms(pictures: Mapping[str, int], rows: Sequence[Mapping[str, Any]]) -> dic
         found[slug] = {
             "pictures": count,
             "licences": sorted({str(row["licence"] or "unstated") for row in own}),
-            **{name: _strictest([row[name] for row in own]) for name in ("commercial_use", "redistribution")},
+            **{name: _strictest([row[name] for row in own]) for name in TERMS},
         }
     return found
 
@@ -175,11 +178,19 @@ def _strictest(said: Sequence[bool | None]) -> bool | None:
 
 def licence_of(sources: Mapping[str, Mapping[str, Any]]) -> str:
     """One line for the weights: what the terms of the pictures that they come from allow. No legal advice."""
-    if any(one["commercial_use"] is False for one in sources.values()):
-        return "made from pictures whose terms forbid commercial use; see card.json"
-    if any(one["commercial_use"] is None for one in sources.values()):
-        return "made from pictures some of whose terms are unknown; see card.json"
-    return "made from pictures that allow commercial use; see card.json"
+    said = {what: {one.get(name) for one in sources.values()} for name, what in TERMS.items()}
+    told = []
+    if forbidden := [what for what, values in said.items() if False in values]:
+        told.append(f"the terms of some forbid {_and(forbidden)}")
+    if unknown := [what for what, values in said.items() if None in values]:
+        told.append(f"what the terms of some say of {_and(unknown)} is unknown")
+    if allowed := [what for what, values in said.items() if values <= {True}]:
+        told.append(f"all allow {_and(allowed)}")
+    return f"made from pictures: {'; '.join(told)} (see card.json)"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def steps_of(training: Mapping[str, Any]) -> str:
@@ -192,8 +203,8 @@ def readme(card: Mapping[str, Any]) -> str:
     """The card as a page."""
     statistics, training = card["statistics"], card["training"]
     rows = [
-        f"| {slug} | {_count(one['pictures'])} | {', '.join(one['licences'])} | {_word(one['commercial_use'])} | "
-        f"{_word(one['redistribution'])} |"
+        f"| {slug} | {_count(one['pictures'])} | {', '.join(one['licences'])} | "
+        f"{' | '.join(_word(one.get(name)) for name in TERMS)} |"
         for slug, one in seen(card).items()
     ]
     model = card["params"]["model"]
@@ -223,12 +234,12 @@ def readme(card: Mapping[str, Any]) -> str:
             f"({', '.join(card['gate']['held_out_sources']) or 'no published source'}); "
             f"{overruled(card)} look-alikes were judged different by a person.",
             "",
-            "| source | pictures | licence | commercial use | pass on |",
-            "|---|---:|---|---|---|",
+            f"| source | pictures | licence | {' | '.join(TERMS.values())} |",
+            f"|---|---:|---{'|---' * len(TERMS)}|",
             *rows,
             "",
             *_started(card["init"]),
-            f"These weights are {licence_of(seen(card))}.",
+            f"These weights are {licence_of(seen(card))}. Whether weights are a derived work, a reader has to judge.",
             "",
         ]
     )

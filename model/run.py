@@ -79,7 +79,7 @@ def _check_rates(params: PretrainParams) -> None:
 
 
 def _terms(corpus: Path, pictures: data.Pictures) -> dict[str, Any]:
-    columns = ["source", "role", "status", "licence", "commercial_use", "redistribution"]
+    columns = ["source", "role", "status", "licence", *card.TERMS]
     rows = manifest.read(corpus / "manifest.parquet", columns).to_pylist()
     rows = [row for row in rows if row["status"] == "kept" and row["role"] == "pretrain"]
     return card.terms(Counter(pictures.source), rows)

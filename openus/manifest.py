@@ -55,7 +55,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("spacing_mm_x", "float64", "Millimetres per column of the decoded frame (× crop_w / width for the stored one)."),
     ("spacing_mm_y", "float64", "Millimetres per row of the decoded frame."),
     ("pixel_sha256", "string", "SHA-256 over shape and decoded pixels before crop (gray when channels are equal)."),
-    ("phash", "string", "64-bit perceptual hash of the stored picture (of the normalised one where none is stored), 16 hex digits; no verdict."),
+    ("phash", "string", "64-bit perceptual hash of the stored (else normalised) picture, 16 hex digits; no verdict."),
     ("status", "string", "`kept` (has bytes in a shard) or `dropped`."),
     ("drop_reason", "string", "exact-duplicate, near-duplicate, redundant-frame, over-cap, leakage, blank or quality."),
     ("duplicate_of", "string", "Key of the kept frame that stands for a dropped one; null otherwise."),

@@ -236,14 +236,37 @@ def _mapping(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value, twice = yaml.safe_load(text), _twice(yaml.compose(text, yaml.SafeLoader))
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror or error}.", "Name a readable parameter file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not YAML: {error}.", "Mend the file.") from error
+    if twice:
+        raise ParamsError(f"{path}, {twice}, the last of which would count.", "Write it once.")
     if value is not None and not isinstance(value, dict):
         raise ParamsError(f"{path} holds no mapping.", "A parameter file is `section: {key: value}`.")
     return value or {}
+
+
+def _twice(document: Any) -> str | None:
+    """A key that a YAML document holds twice, and on which line: the last one would count, in silence."""
+    waiting, looked_at = [(document, "")], set()
+    while waiting:
+        node, where = waiting.pop()
+        if node is None or node.id == "scalar" or id(node) in looked_at:  # an alias may lead back
+            continue
+        looked_at.add(id(node))
+        if node.id == "sequence":
+            waiting += [(value, where) for value in node.value]
+            continue
+        keys: set[str] = set()
+        for key, value in node.value:
+            if key.value in keys:
+                return f"line {key.start_mark.line + 1}: it holds {where}{key.value} twice"
+            keys.add(key.value)
+            waiting.append((value, f"{where}{key.value}."))
+    return None
 
 
 def to_mapping(params: Params) -> dict[str, Any]:

@@ -52,6 +52,28 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
             from_yaml(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed: 1\nseed: 2\n", "line 2: it holds seed twice"),
+        ("local: {a: {role: held-out}}\n\nlocal: {a: {anatomy: breast}}\n", "line 3: it holds local twice"),
+        ("local:\n  a: {role: held-out}\n  a: {anatomy: breast}\n", "line 3: it holds local.a twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_an_error(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "twice.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=told):
+        from_yaml(tmp_path / "twice.yaml")
+
+
+def test_aliases_of_yaml_are_no_repetition(tmp_path: Path) -> None:
+    (tmp_path / "alias.yaml").write_text("local:\n  a: &same {role: held-out}\n  b: *same\n")
+    assert {one.role for one in from_yaml(tmp_path / "alias.yaml").local.values()} == {"held-out"}
+    (tmp_path / "ring.yaml").write_text("local: &ring {a: *ring}\n")
+    with pytest.raises(ParamsError, match=r"local\.a"):
+        from_yaml(tmp_path / "ring.yaml")
+
+
 def test_a_source_overrides_only_what_it_names() -> None:
     params = from_mapping({"select": {"max_per_clip": 9}, "sources": {"blues": {"normalise": {"longest_side": 99}}}})
     blues = params.for_source("blues")

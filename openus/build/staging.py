@@ -43,7 +43,11 @@ STAGED: tuple[tuple[str, str, str], ...] = (
     ("header_study", "string", "HMAC of the Study Instance UID."),
     ("body_part", "string", "Body Part Examined, as a word of the vocabulary."),
     *manifest.named("carries pixel_sha256 phash"),
-    ("thumb", "binary", "Gray thumbnail for matching: of the encoded picture, or of the normalised one that was not encoded."),
+    (
+        "thumb",
+        "binary",
+        "Gray thumbnail for matching: of the encoded picture, or of the normalised one that was not encoded.",
+    ),
     ("selection", "string", "keep, redundant-frame or over-cap."),
     ("repeats", "int32", "Position of the frame that a redundant one repeats."),
     ("extension", "string", "jpg or png; null when the frame was not encoded."),

@@ -712,10 +712,17 @@ def test_what_a_person_overruled_stands_in_the_card(corpus: Path, gate: Path, tm
 
 
 def test_terms_of_the_weights_it_started_from_count() -> None:
-    free = {"pictures": 1, "licences": ["CC0-1.0"], "commercial_use": True, "redistribution": True}
+    free = {"pictures": 1, "licences": ["CC0-1.0"], "commercial_use": True, "redistribution": True, "derivatives": True}
     closed = free | {"licences": ["CC-BY-NC-4.0"], "commercial_use": False}
     card = {"sources": {"a": free}, "init": None}
-    assert "allow commercial" in licence_of(seen(card))
+    assert licence_of(seen(card)) == (
+        "made from pictures: all allow commercial use, passing on and derived works (see card.json)"
+    )
+    shut = {"b": closed, "c": free | {"redistribution": None, "derivatives": False}}
+    assert licence_of(shut) == (
+        "made from pictures: the terms of some forbid commercial use and derived works; "
+        "what the terms of some say of passing on is unknown (see card.json)"
+    )
     assert "forbid" in licence_of(seen(card | {"init": {"name": "x", "sources": {"b": closed}}}))
     assert "unknown" in licence_of(seen(card | {"init": {"name": "x.pth", "sources": None}}))
     before = closed | {"pictures": 9}
