@@ -31,7 +31,7 @@ def test_reduced_to_the_longest_side_and_never_enlarged(rows: int, columns: int,
     assert 1 <= height <= rows and 1 <= width <= columns
     scale = min(1.0, longest / max(rows, columns))
     assert max(height, width) == min(longest, max(rows, columns))
-    assert abs(height - rows * scale) <= 1 and abs(width - columns * scale) <= 1
+    assert all(abs(n - full * scale) <= 0.5 or n == 1 for n, full in ((height, rows), (width, columns)))
 
 
 def test_area_interpolation_keeps_the_mean() -> None:
@@ -39,6 +39,14 @@ def test_area_interpolation_keeps_the_mean() -> None:
     small = apply(Frame(pixels), whole(pixels), PARAMS).pixels
     assert small.shape == (512, 512)
     assert np.array_equal(small, cv2.resize(pixels, (512, 512), interpolation=cv2.INTER_AREA))
+
+
+def test_colour_is_settled_before_the_picture_is_reduced() -> None:
+    pixels = rgb(screens.speckle(1024, 1024, 0))
+    pixels[..., 0] = np.minimum(pixels[..., 0], 230) + 24
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = apply(Frame(pixels), whole(pixels), PARAMS).pixels
+    assert np.array_equal(small, cv2.resize(gray, (512, 512), interpolation=cv2.INTER_AREA))
 
 
 def test_fields_that_apply_fills_and_leaves() -> None:
@@ -98,6 +106,13 @@ def test_one_value_is_blank(shape: tuple[int, ...], level: int) -> None:
     pixels = np.full(shape, level, np.uint8)
     assert quality(pixels) == "blank"
     assert apply(Frame(pixels), whole(pixels), PARAMS).quality == "blank"
+
+
+@pytest.mark.parametrize(("levels", "rule"), [(8, "blank"), (9, None)])
+def test_a_picture_of_nine_levels_is_blank_and_of_ten_is_not(levels: int, rule: str | None) -> None:
+    pixels = np.full((64, 64), 100, np.uint8)
+    pixels[20:40, 20:40] += np.uint8(levels)
+    assert quality(pixels) == rule
 
 
 def test_sensor_noise_is_blank_but_a_faint_echo_is_not() -> None:

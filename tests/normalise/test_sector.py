@@ -10,10 +10,12 @@ import pytest
 import screens
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from openus.data import Crop
+from openus.data import Crop, Reading
 from openus.normalise import fit
-from openus.params import NormaliseParams
+from openus.params import DecodeParams, NormaliseParams
+from openus.pictures import pictures
 
 PARAMS = NormaliseParams()
 
@@ -113,6 +115,14 @@ def test_empty_field_one_level_above_the_background_counts() -> None:
     assert_holds(fit([pixels], PARAMS).crop, mask, generous=12)
 
 
+def test_a_dark_part_of_the_field_is_not_cut_off_at_the_sharp_edge_of_a_light_one() -> None:
+    """Echo to row 400, and below it sparse levels near black that thin out: they end in no edge and belong to it."""
+    pixels = screens.screen(screens.rectangle(600, 800, (200, 80, 600, 400)), 0)
+    lit = np.random.default_rng(0).random((15, 50)) < np.linspace(1, 0, 15)[:, None]
+    pixels[400:520, 200:600] = 2 * lit.repeat(8, 0).repeat(8, 1)
+    assert edges(fit([pixels], PARAMS).crop)[3] == 600
+
+
 def test_crop_that_would_keep_little_is_no_crop() -> None:
     mask = screens.rectangle(600, 800, (300, 200, 500, 400))
     assert fit([screens.screen(mask, 5)], PARAMS).crop == Crop(0, 0, 800, 600)
@@ -132,8 +142,35 @@ def test_frames_of_a_clip_share_one_crop_that_holds_them_all() -> None:
     """What one frame hides in shadow, another shows; black frames at the start do no harm."""
     mask = screens.rectangle(480, 640, (120, 60, 520, 440))
     frames = [np.zeros((480, 640), np.uint8)] + [screens.screen(mask, seed) for seed in range(3)]
-    frames[1][:, 120:300] = 0
+    frames[1][:, 120:300] = frames[3][:, 300:520] = 0
     assert_holds(fit(frames, PARAMS).crop, mask, generous=8)
+
+
+def mha(path: Path, slices: list[screens.Pixels]) -> Path:
+    rows, columns = slices[0].shape
+    head = f"ObjectType = Image\nNDims = 3\nDimSize = {columns} {rows} {len(slices)}\nElementType = MET_UCHAR\n"
+    path.write_bytes((head + "ElementDataFile = LOCAL\n").encode() + np.stack(slices).tobytes())
+    return path
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_a_stack_is_whole_and_a_volume_that_is_a_clip_is_cropped(tmp_path: Path, clip: bool) -> None:
+    """What a stack shows grows from slice to slice; a clip has one geometry."""
+    mask = screens.rectangle(480, 640, (120, 60, 520, 440))
+    path = mha(tmp_path / "x.mha", [screens.screen(mask, seed) for seed in range(4)])
+    crops = {shown.crop for _, shown in pictures(path, DecodeParams(), PARAMS, Reading(clip=clip))}
+    (crop,) = crops
+    assert crop is not None and (crop == Crop(0, 0, 640, 480)) == (not clip)
+
+
+def test_pages_of_another_size_have_a_crop_of_their_own(tmp_path: Path) -> None:
+    masks = [screens.rectangle(480, 640, (120, 60, 520, 440)), screens.rectangle(600, 800, (260, 30, 760, 570))]
+    first, second = (Image.fromarray(screens.screen(mask, 9)) for mask in masks)
+    first.save(tmp_path / "x.tif", save_all=True, append_images=[first, second])
+    found = [shown.crop for _, shown in pictures(tmp_path / "x.tif", DecodeParams(), PARAMS)]
+    for crop, mask in zip(found, [masks[0], *masks], strict=True):
+        assert crop is not None
+        assert_holds(crop, mask, generous=16)
 
 
 def test_colour_screens_are_read_as_gray_ones() -> None:
