@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from conftest import openus, sample_words
@@ -218,6 +219,7 @@ def test_a_pack_killed_between_its_renames_goes_on(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
 ) -> None:
     words = ["build-shards", "hc18", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words, "busi").exit_code == 0  # whose manifest must not vouch for other shards
     rename, done = Path.rename, []
 
     class Killed(BaseException):
@@ -274,6 +276,63 @@ def test_a_changed_file_is_decoded_again_and_a_touched_one_is_not(sample: Path, 
     assert openus(*words).json["stages"]["curate"]["decoded_files"] == 1
 
 
+@pytest.mark.parametrize("changed", ["size", "time"])
+def test_a_file_is_taken_for_unchanged_only_where_both_size_and_time_are(tmp_path: Path, changed: str) -> None:
+    raw, noise = tmp_path / "raw", np.random.default_rng(0)
+    raw.mkdir()
+    cv2.imwrite(str(raw / "a.bmp"), noise.integers(0, 255, (96, 96), np.uint8))
+    before = (raw / "a.bmp").stat()
+    words = ["build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o", "--json"]
+    assert openus(*words).json["stages"]["curate"]["decoded_files"] == 1
+    side = 96 if changed == "time" else 128
+    cv2.imwrite(str(raw / "a.bmp"), noise.integers(0, 255, (side, side), np.uint8))
+    if changed == "size":
+        os.utime(raw / "a.bmp", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert ((raw / "a.bmp").stat().st_size != before.st_size) == (changed == "size")
+    assert openus(*words).json["stages"]["curate"]["decoded_files"] == 1
+
+
+def test_a_source_named_twice_is_built_once(sample: Path, tmp_path: Path) -> None:
+    ran = openus("build-shards", "busi", "busi", "--root", sample, "--out", tmp_path / "o", "--json")
+    assert ran.exit_code == 0 and ran.json["sources"]["busi"]["files"]["taken"] == 12
+    assert openus("verify", tmp_path / "o").exit_code == 0
+
+
+def test_a_unit_that_is_staged_twice_counts_once(sample: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    before = content(tmp_path / "o")
+    (segment,) = (tmp_path / "o.staging" / "busi").glob("segment-*.parquet")
+    for suffix in (".parquet", ".tar"):
+        shutil.copy(segment.with_suffix(suffix), segment.with_name(f"segment-copy{suffix}"))
+    assert openus(*words).exit_code == 0
+    assert content(tmp_path / "o") == before
+
+
+def test_the_manifest_is_sorted_by_key_whatever_the_order_of_sources(sample: Path, tmp_path: Path) -> None:
+    for name, slugs in (("a", ("busi", "hc18")), ("b", ("hc18", "busi"))):
+        assert openus("build-shards", *slugs, "--root", sample, "--out", tmp_path / name).exit_code == 0
+    keys = [row["key"] for row in rows_of(tmp_path / "a")]
+    assert keys == sorted(keys)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_an_interrupted_build_keeps_what_it_had_decoded(sample: Path, tmp_path: Path) -> None:
+    from openus import engine, sources
+    from openus.build import curate, salt_from
+    from openus.params import Params
+
+    def interrupt(slug: str, done: int, total: int | None) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    source, where, salt = sources.load("busi"), (sample / "busi", tmp_path), salt_from({})
+    with pytest.raises(KeyboardInterrupt), engine.local(1) as run:
+        curate(source, *where, Params(), salt=salt, run=run, progress=interrupt)
+    with engine.local(1) as run:
+        assert curate(source, *where, Params(), salt=salt, run=run).reused_files == 3
+
+
 def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp_path: Path) -> None:
     shutil.copytree(sample / "blues", tmp_path / "raw" / "blues" / "COVID-BLUES-main")
     assert openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 0
@@ -307,6 +366,47 @@ def test_held_out_overrides_roles(sample: Path, tmp_path: Path) -> None:
     assert sum(row["quality"] == "blank" for row in blues) == 4
 
 
+def test_a_source_that_is_held_out_later_has_every_frame(sample: Path, tmp_path: Path) -> None:
+    """Frames that selection dropped were not encoded: what is staged for pre-training does not do."""
+    words = ["build-shards", "blues", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    assert {row["status"] for row in rows_of(tmp_path / "o")} == {"kept", "dropped"}
+    (tmp_path / "p.yaml").write_text("held_out: [blues]")
+    ran = openus(*words, "--params", tmp_path / "p.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    assert {row["status"] for row in rows_of(tmp_path / "o")} == {"kept"}
+
+
+@pytest.mark.parametrize("free", ["a", "b"])
+def test_of_two_equal_pictures_the_one_under_freer_terms_stays(tmp_path: Path, free: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "x.png"), picture)
+    terms = ", ".join(f"{name}: {{redistribution: {str(name == free).lower()}}}" for name in "ab")
+    (tmp_path / "p.yaml").write_text(f"local: {{{terms}}}")
+    words = [word for name in "ab" for word in ("--local", f"{name}={tmp_path / name}")]
+    assert openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o").exit_code == 0
+    kept = [row for row in rows_of(tmp_path / "o") if row["status"] == "kept"]
+    assert [row["source"] for row in kept] == [f"local-{free}"]
+
+
+def test_a_larger_picture_goes_before_freer_terms(tmp_path: Path) -> None:
+    small = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (160, 160), np.uint8), (0, 0), 2)
+    small = cv2.normalize(small, None, 0, 255, cv2.NORM_MINMAX)
+    for name, scale in (("large", 3), ("free", 2)):
+        (tmp_path / name).mkdir()
+        picture = cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / name / "x.png"), picture)
+    (tmp_path / "p.yaml").write_text("local: {large: {redistribution: false}, free: {redistribution: true}}")
+    words = [word for name in ("large", "free") for word in ("--local", f"{name}={tmp_path / name}")]
+    assert openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o").exit_code == 0
+    assert {row["source"]: row["drop_reason"] for row in rows_of(tmp_path / "o")} == {
+        "local-large": None,
+        "local-free": "near-duplicate",
+    }
+
+
 def test_a_persons_word_goes_before_the_measured_one(sample: Path, corpus: Path, tmp_path: Path) -> None:
     rows = by_path(corpus)
     (a, b), *_ = PLANTED.near
@@ -333,6 +433,47 @@ def test_patients_hash_under_the_callers_key(sample: Path, corpus: Path, tmp_pat
     build = json.loads((tmp_path / "o" / "build.json").read_text())
     assert build["salt"] == identity.salt_from({"OPENUS_SALT": "a hospital's secret"}).fingerprint
     assert "secret" not in (tmp_path / "o" / "build.json").read_text()
+
+
+def test_another_key_hashes_own_archives_anew_and_costs_published_sources_nothing(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = sample / "_local" / "dicom"
+    words = ["build-shards", "busi", "--root", sample, "--local", f"dicom={archive}", "--out", tmp_path / "o", "--json"]
+    found = []
+    for key in ("one", "another"):
+        monkeypatch.setenv("OPENUS_SALT", key)
+        ran = openus(*words)
+        assert ran.exit_code == 0, ran.stderr
+        found.append({row["patient_id"] for row in rows_of(tmp_path / "o") if row["patient_id"]})
+    assert found[0] and not found[0] & found[1]
+    assert ran.json["stages"]["curate"]["reused_files"] == ran.json["sources"]["busi"]["files"]["taken"] == 12
+
+
+def test_archives_curated_under_two_keys_are_not_decided_together(sample: Path, tmp_path: Path) -> None:
+    from openus import engine
+    from openus.build import Salt, curate, decide
+    from openus.errors import CorpusError
+    from openus.params import LocalParams, Params
+    from openus.sources import local
+
+    chosen = [local.source(name, LocalParams()) for name in ("dicom", "ward")]
+    with engine.local(1) as run:
+        for source, key in zip(chosen, (b"one", b"another"), strict=True):
+            folder = sample / "_local" / source.card.name
+            curate(source, folder, tmp_path, Params(), salt=Salt(key, is_default=False), run=run)
+    with pytest.raises(CorpusError, match="different OPENUS_SALT keys"):
+        decide(chosen, tmp_path, Params())
+
+
+def test_a_staging_folder_is_used_by_one_build(sample: Path, tmp_path: Path) -> None:
+    from openus.build.staging import locked
+
+    for held in ("o", "s"):
+        with locked(tmp_path / held):
+            words = ["busi", "--root", sample, "--out", tmp_path / "o", "--staging", tmp_path / "s"]
+            ran = openus("build-shards", *words)
+        assert ran.exit_code == 1 and f"{tmp_path / held} is in use by another build." in ran.stderr
 
 
 def test_a_source_without_pictures_is_zeros_unless_it_was_named(tmp_path: Path, sample: Path) -> None:
@@ -374,6 +515,16 @@ def test_a_foreign_folder_is_not_overwritten(sample: Path, tmp_path: Path) -> No
     (tmp_path / "o" / "shards" / "mine.tar").write_text("mine")
     assert openus("build-shards", "busi", "--root", sample, "--out", tmp_path / "o").exit_code == 2
     assert (tmp_path / "o" / "shards" / "mine.tar").read_text() == "mine"
+
+
+def test_shards_that_lie_elsewhere_behind_a_link_are_not_replaced(sample: Path, tmp_path: Path) -> None:
+    words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    (tmp_path / "o" / "shards").rename(tmp_path / "elsewhere")
+    (tmp_path / "o" / "shards").symlink_to(tmp_path / "elsewhere")
+    ran = openus(*words)
+    assert ran.exit_code == 2 and "not as a build leaves them" in ran.stderr
+    assert openus("verify", tmp_path / "o").exit_code == 0
 
 
 @pytest.mark.parametrize("columns", [STAGED, ITEMS, DECIDED], ids=["staged", "items", "decided"])

@@ -51,6 +51,13 @@ def test_one_patient_in_two_own_archives_is_one_patient() -> None:
     assert one.clip != two.clip and "b.png" not in one.clip
 
 
+def test_examinations_are_numbered_by_patient_and_clips_by_archive() -> None:
+    one, other = (identity.ids("local-a", Item(id="x", path="x", patient=p, study="1"), SALT) for p in ("S1", "S2"))
+    assert one.study != other.study
+    clip = Item(id="x", path="x", video="v")
+    assert identity.ids("local-a", clip, SALT).video != identity.ids("local-b", clip, SALT).video
+
+
 @pytest.mark.parametrize("word", ["unknown", "Anon", "none", "xxx", "-"])
 def test_a_placeholder_in_a_folder_name_is_no_patient(word: str) -> None:
     ids = identity.ids("local-a", Item(id="x", path="x", patient=word, study=word), SALT)
