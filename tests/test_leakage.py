@@ -12,6 +12,7 @@ import pyarrow as pa
 import pydicom
 import pytest
 from conftest import openus, sample_words
+from PIL import Image
 from pydicom.uid import generate_uid
 
 from openus import leakage, manifest
@@ -135,6 +136,90 @@ def test_held_out_patients_leave_the_pretrain_shards(sample: Path, tmp_path: Pat
     assert all(row["leak_reason"].startswith(f"patient {row['patient_id']} is that of local-ward-") for row in mine)
     assert any(row["status"] == "kept" for row in rows if row["role"] == "pretrain")
     assert check("--pretrain", tmp_path / "o", "--held-out", tmp_path / "o")[0] == 0
+
+
+@pytest.mark.parametrize("told_by", ["samples", "table"])
+def test_a_patient_counts_whether_sample_or_table_tells_it(
+    sample: Path, tmp_path: Path, monkeypatch: Any, told_by: str
+) -> None:
+    """The table or the samples' JSON may have lost or altered whose pictures these are."""
+    assert _patients(sample, tmp_path, monkeypatch, (SALT, SALT))[0] == 1
+    paths = [tmp_path / name / "manifest.parquet" for name in ("dicom", "ward")]
+    mine, held_out = (manifest.read(path) for path in paths)
+    both = set(mine["patient_id"].to_pylist()) & set(held_out["patient_id"].to_pylist()) - {None}
+    rows = mine.to_pylist()
+    for row in rows:
+        if told_by == "samples":
+            row["patient_id"] = None
+        elif row["patient_id"] not in both:
+            row["patient_id"] = min(both)
+    manifest.write(pa.Table.from_pylist(rows, schema=mine.schema), paths[0])
+    code, found = check("--pretrain", tmp_path / "dicom", "--held-out", tmp_path / "ward")
+    leaks = {leak["pretrain_key"] for leak in found["leaks"] if leak["rule"] == "patient"}
+    kept = [row["key"] for row in rows if row["status"] == "kept"]
+    assert code == 1 and leaks and (told_by == "samples" or leaks == set(kept))
+
+
+def test_patients_of_shards_without_a_manifest_are_compared(sample: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Nobody says under which key these were hashed: equal ids are equal all the same."""
+    assert _patients(sample, tmp_path, monkeypatch, (SALT, SALT))[0] == 1
+    code, found = check("--pretrain", tmp_path / "dicom" / "shards", "--held-out", tmp_path / "ward")
+    assert code == 1 and {leak["rule"] for leak in found["leaks"]} == {"patient"}
+
+
+def test_blank_pictures_are_no_leak(sample: Path, tmp_path: Path) -> None:
+    """Nearly black ones of two sources may be equal pixel by pixel, and show nothing."""
+    blank = np.random.default_rng(0).integers(0, 9, (96, 96), np.uint8)
+    for name in ("mine", "test"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "blank.png"), blank)
+    shutil.copy(sample / "hc18" / "training_set" / "000_HC.png", tmp_path / "mine")
+    code, found = check("--pretrain", tmp_path / "mine", "--held-out", tmp_path / "test")
+    assert (code, found["pretrain"], found["held_out"], found["leaks"]) == (0, 2, 1, [])
+
+
+def _clip(path: Path, frames: list[np.ndarray]) -> None:
+    first, *others = map(Image.fromarray, frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first.save(path, save_all=True, append_images=others, duration=50, loop=0)
+
+
+def test_a_held_out_frame_that_selection_dropped_takes_its_clip_and_its_patient_along(tmp_path: Path) -> None:
+    """The frame itself is in no shard, so the gate would not see that its neighbours are."""
+    noise = np.random.default_rng(0)
+    frames = [noise.integers(0, 255, (48, 48), np.uint8).repeat(4, 0).repeat(4, 1) for _ in range(9)]
+    _clip(tmp_path / "mine" / "P1" / "clip.gif", frames[:5])
+    _clip(tmp_path / "mine" / "P1x" / "other.gif", frames[5:7])
+    _clip(tmp_path / "mine" / "P2" / "strange.gif", frames[7:])
+    (tmp_path / "test").mkdir()
+    cv2.imwrite(str(tmp_path / "test" / "still.png"), frames[2])
+    (tmp_path / "p.yaml").write_text(
+        "select: {max_per_clip: 2}\nlocal: {test: {role: held-out}, mine: {pattern: '(?P<patient>P[0-9])x?/'}}\n"
+    )
+    words = [word for name in ("mine", "test") for word in ("--local", f"{name}={tmp_path / name}")]
+    assert openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o").exit_code == 0
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    reasons: dict[str, set[str | None]] = {}
+    for row in rows:
+        reasons.setdefault(row["raw_path"], set()).add(row["drop_reason"])
+    assert reasons == {
+        "P1/clip.gif": {"leakage"}, "P1x/other.gif": {"leakage"}, "P2/strange.gif": {None}, "still.png": {None},
+    }  # fmt: skip
+
+
+def test_a_held_out_frame_takes_its_clip_along_where_no_patient_is_known(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    frames = [noise.integers(0, 255, (48, 48), np.uint8).repeat(4, 0).repeat(4, 1) for _ in range(7)]
+    _clip(tmp_path / "mine" / "clip.gif", frames[:5])
+    _clip(tmp_path / "mine" / "other.gif", frames[5:])
+    (tmp_path / "test").mkdir()
+    cv2.imwrite(str(tmp_path / "test" / "still.png"), frames[2])
+    (tmp_path / "p.yaml").write_text("local: {test: {role: held-out}, mine: {}}")
+    words = [word for name in ("mine", "test") for word in ("--local", f"{name}={tmp_path / name}")]
+    assert openus("build-shards", *words, "--params", tmp_path / "p.yaml", "--out", tmp_path / "o").exit_code == 0
+    rows = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+    assert {row["drop_reason"] for row in rows if row["raw_path"] == "clip.gif"} == {"leakage"}
+    assert {row["drop_reason"] for row in rows if row["raw_path"] == "other.gif"} == {None}
 
 
 @pytest.mark.parametrize(("told", "leaks"), [(("", ""), True), (("", "P2"), True), (("P1", "P2"), False)])
@@ -308,7 +393,7 @@ def test_a_persons_word_opens_and_shuts_the_gate(leaky: Path, tmp_path: Path) ->
     _, found = check("--pretrain", leaky, "--held-out", leaky)
     judged = tmp_path / "adjudicated.csv"
     lines = [f"{leak['pretrain_key']},{leak['held_out_key']},different" for leak in found["leaks"]]
-    judged.write_text("\n".join(["a,b,verdict", *lines]) + "\n")
+    judged.write_text("\n".join(["a,b,verdict", *lines]) + "\n", encoding="utf-8-sig")  # as spreadsheets save it
     code, overruled = check("--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
     assert code == 0 and not overruled["leaks"]
     assert overruled["overruled"] == found["leaks"] and found["overruled"] == [], "what was overruled is told"
