@@ -180,6 +180,7 @@ def test_pipes_links_and_overlaps(tmp_path: Path) -> None:
         (raw / "o", tmp_path / "s"),
         (tmp_path / "o", tmp_path / "o" / "shards"),
         (tmp_path / "p", raw),
+        (tmp_path / "q", tmp_path / "q"),
     ):
         ran = openus("build-shards", "--local", f"mine={raw}", "--out", out, "--staging", staging)
         assert ran.exit_code == 2 and "lies in" in ran.stderr

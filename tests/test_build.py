@@ -24,6 +24,7 @@ from openus.build import identity
 from openus.build.decide import DECIDED
 from openus.build.staging import ITEMS, STAGED
 from openus.dedup.fingerprint import fingerprint
+from openus.data import Item
 from openus.sample import PLANTED
 from openus.shards.read import decoded, picture_bytes
 from openus.storage import walk
@@ -448,6 +449,19 @@ def test_another_key_hashes_own_archives_anew_and_costs_published_sources_nothin
         found.append({row["patient_id"] for row in rows_of(tmp_path / "o") if row["patient_id"]})
     assert found[0] and not found[0] & found[1]
     assert ran.json["stages"]["curate"]["reused_files"] == ran.json["sources"]["busi"]["files"]["taken"] == 12
+
+
+def test_a_pattern_goes_before_the_header_in_telling_the_patient(sample: Path, tmp_path: Path) -> None:
+    archive = sample / "_local" / "dicom"
+    (tmp_path / "p.yaml").write_text("local: {dicom: {pattern: '(?P<patient>P1)/'}}")
+    patients = []
+    for words in ([], ["--params", tmp_path / "p.yaml"]):
+        assert openus("build-shards", "--local", f"dicom={archive}", "--out", tmp_path / "o", *words).exit_code == 0
+        patients.append({row["raw_path"]: row["patient_id"] for row in rows_of(tmp_path / "o")})
+    told = identity.ids("local-dicom", Item(id="x", path="x", patient="P1"), identity.DEFAULT).patient
+    below = {path for path in patients[0] if path.startswith("P1/")}
+    assert below and all(patients[0][path] not in (None, told) for path in below)
+    assert patients[1] == {path: told if path in below else patient for path, patient in patients[0].items()}
 
 
 def test_archives_curated_under_two_keys_are_not_decided_together(sample: Path, tmp_path: Path) -> None:

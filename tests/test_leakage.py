@@ -310,6 +310,11 @@ def test_related_sources_on_two_sides_of_a_split_leak(tmp_path: Path) -> None:
     assert "bears the mark of bus-bra" in leak.detail
     corpus.pictures[3] = Picture("d", source="jnu-ifm", raw_path="d.png", patients=frozenset(["intrapartum:1"]))
     assert [leak.rule for leak in leakage.audit_split(corpus, split, DedupParams()).leaks] == ["relation"]
+    for row, source in ((0, "psfhs"), (4, "psfhs")):  # both sources tell their patients, who were compared
+        told = frozenset([f"intrapartum:a{row}"])
+        corpus.pictures[row] = Picture("abcde"[row], source=source, raw_path=f"{row}.png", patients=told)
+    split.write_text("key,split\na,train\nd,test\ne,train\n")
+    assert leakage.audit_split(corpus, split, DedupParams()).ok
 
 
 def test_an_official_split_is_audited(corpus: Path, sample: Path, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from openus import manifest
 from openus.errors import CorpusError
-from openus.shards.read import picture_bytes, samples
+from openus.shards.read import digest, picture_bytes, samples
 from openus.shards.verify import verify
-from openus.shards.write import Sample, write_shards
+from openus.shards.write import Sample, sample_json, write_shards
 
 
 def _picture(seed: int, rows: int = 20, columns: int = 30) -> bytes:
@@ -65,6 +65,17 @@ def test_bytes_are_a_function_of_the_samples(tmp_path: Path) -> None:
     a, b = (sorted((tmp_path / name / "shards").glob("*")) for name in "ab")
     assert [p.name for p in a] == [f"pretrain-{n:06d}.tar" for n in range(3)]
     assert [p.read_bytes() for p in a] == [p.read_bytes() for p in b]
+
+
+def test_the_json_of_a_sample_is_canonical() -> None:
+    assert sample_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+
+
+def test_the_digest_of_a_corpus_is_over_names_and_bytes_in_order(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, 20)
+    names = ["manifest.parquet", *(f"shards/pretrain-{number:06d}.tar" for number in range(10))]
+    listing = [f"{name}\0{hashlib.sha256((corpus / name).read_bytes()).hexdigest()}\n" for name in names]
+    assert digest(corpus) == hashlib.sha256("".join(listing).encode()).hexdigest()
 
 
 def test_headers_say_nothing_of_time_user_or_machine(tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ def test_self_join_is_sorted_and_skips_groups() -> None:
     assert [(m.i, m.j) for m in matches(prints(pictures, group=[5, 5, 5, 6]), None, PARAMS)] == [(0, 3), (1, 3)]
 
 
+def test_near_and_equal_pairs_of_a_cross_join_come_sorted_together() -> None:
+    a = prints([phantom(1), phantom(2), phantom(3)], sha=["1", "2", "3"])
+    b = prints([phantom(3), phantom(1), TRANSFORMS["half"](phantom(2)), phantom(1)], sha=["x", "1", "y", "z"])
+    assert [(m.i, m.j, m.kind) for m in matches(a, b, PARAMS)] == [
+        (0, 1, "exact"), (0, 3, "near"), (1, 2, "near"), (2, 0, "near"),
+    ]  # fmt: skip
+
+
 def test_cross_join_pays_no_heed_to_groups() -> None:
     one = prints([phantom(1)], group=[0])
     assert [(m.i, m.j) for m in matches(one, replace(one, sha=["other"]), PARAMS)] == [(0, 0)]

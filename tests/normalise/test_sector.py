@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from openus.data import Crop, Reading
+from openus.errors import DecodeError
 from openus.normalise import fit
 from openus.params import DecodeParams, NormaliseParams
 from openus.pictures import pictures
@@ -161,6 +162,16 @@ def test_a_stack_is_whole_and_a_volume_that_is_a_clip_is_cropped(tmp_path: Path,
     crops = {shown.crop for _, shown in pictures(path, DecodeParams(), PARAMS, Reading(clip=clip))}
     (crop,) = crops
     assert crop is not None and (crop == Crop(0, 0, 640, 480)) == (not clip)
+
+
+def test_slices_before_a_cut_come_first(tmp_path: Path) -> None:
+    path = mha(tmp_path / "x.mha", [screens.speckle(90, 100, seed) for seed in range(4)])
+    path.write_bytes(path.read_bytes()[:-10_000])
+    found = []
+    with pytest.raises(DecodeError, match="2 of 4 declared slices came"):
+        for frame, _ in pictures(path, DecodeParams(), PARAMS):
+            found.append(frame.index)
+    assert found == [0, 1]
 
 
 def test_pages_of_another_size_have_a_crop_of_their_own(tmp_path: Path) -> None:
