@@ -22,16 +22,17 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from conftest import REPOSITORY, openus
+from conftest import REPOSITORY, openus, sample_words
 
+from model import checkpoint, weights
 from model import train as module
-from model import weights
 from model.card import licence_of, overruled, proven, seen
 from model.mae import MaskedAutoencoder
 from model.optimise import learning_rate, optimiser_of
 from model.params import AugmentParams, BalanceParams, ModelParams, OptimiserParams, PretrainParams
 from model.pretrain import Stopped, export, main, pretrain
 from model.reconstruct import panel
+from model.run import prepare
 from model.world import join, told_to_stop
 from openus.errors import CorpusError, OpenusError, UsageError
 from openus.leakage import admit
@@ -294,6 +295,32 @@ def test_a_run_is_not_mixed_with_another(train: Train) -> None:
     assert weights_of(train("run", seed=5, replaced=True)) == weights_of(train("fresh", seed=5))
 
 
+def test_a_run_does_not_go_on_with_other_weights_to_start_from_or_from_a_state_of_another_kind(
+    train: Train, tmp_path: Path
+) -> None:
+    first = {"init": str(train("first")), "optimiser": OptimiserParams(base_lr=1e-3, warmup_epochs=0.25)}
+    with pytest.raises(Stopped):
+        train("run", stop_after=2, **first)
+    for other in (first | {"init": str(train("second", seed=1))}, first | {"init": None}):
+        with pytest.raises(CorpusError, match="other parameters"):
+            train("run", **other)
+    state = torch.load(tmp_path / "run/state.pt", weights_only=True)
+    torch.save(state | {"version": 0}, tmp_path / "run/state.pt")
+    with pytest.raises(CorpusError, match="other parameters"):
+        train("run", **first)
+
+
+def test_a_run_does_not_go_on_with_another_corpus(train: Train, sample: Path, tmp_path: Path) -> None:
+    """The same pictures in another order of shards are other bytes, which this run's gate has not read."""
+    with pytest.raises(Stopped):
+        train("run", stop_after=2)
+    other, verdict = tmp_path / "other", tmp_path / "verdict.json"
+    assert openus("build-shards", *sample_words(sample), "--seed", 1, "--out", other).exit_code == 0
+    verdict.write_text(openus("check-leakage", "--pretrain", other, "--held-out", other, "--json").stdout)
+    with join("cpu") as world, pytest.raises(CorpusError, match="another corpus"):
+        pretrain(other, verdict, TOY, tmp_path / "run", world)
+
+
 def test_a_damaged_state_is_told_of(train: Train, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         train("run", stop_after=2)
@@ -382,6 +409,20 @@ def test_a_gate_that_left_out_what_the_corpus_holds_out_is_refused(corpus: Path,
     (tmp_path / "verdict.json").write_text(ran.stdout)
     with pytest.raises(CorpusError, match="holds out bus-bra, but"):
         admit(corpus, tmp_path / "verdict.json")
+
+
+def test_a_gate_that_compared_with_other_pictures_of_a_held_out_source_is_refused(
+    corpus: Path, gate: Path, tmp_path: Path
+) -> None:
+    compared = json.loads(gate.read_text())["compared"]
+    compared["held_out"]["sources"]["bus-bra"] = "0" * 64
+    with pytest.raises(CorpusError, match="holds out bus-bra, but"):
+        admit(corpus, verdict_of(gate, tmp_path, compared=compared))
+
+
+def test_a_verdict_that_lists_leaks_has_not_passed_whatever_it_says(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"1 findings \(1 near\)"):
+        admit(corpus, verdict_of(gate, tmp_path, leaks=[{"rule": "near"}]))
 
 
 def test_a_gate_that_compared_with_nothing_proves_nothing(corpus: Path, gate: Path, tmp_path: Path) -> None:
@@ -486,6 +527,24 @@ def test_weights_that_are_no_numbers_are_never_kept(
     monkeypatch.setattr(module, "_step", diverging)
     with pytest.raises(CorpusError, match=said):
         train("run", stop_after=stop_after)
+    assert not (tmp_path / "run/state.pt").exists() and not (tmp_path / "run/encoder").exists()
+
+
+def test_the_last_steps_weights_are_looked_at_too(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, steps = module._step, []
+
+    def diverging(run: Any, trained: torch.nn.Module, *rest: Any) -> Any:
+        done = step(run, trained, *rest)
+        steps.append(done)
+        if len(steps) == 6:
+            next(trained.parameters()).data.fill_(torch.inf)
+        return done
+
+    monkeypatch.setattr(module, "_step", diverging)
+    with pytest.raises(CorpusError, match="weights are no numbers"):
+        train("run", checkpoint_minutes=60)
     assert not (tmp_path / "run/state.pt").exists() and not (tmp_path / "run/encoder").exists()
 
 
@@ -775,3 +834,53 @@ def test_decay_is_of_matrices_alone() -> None:
 
 def test_augmentation_reaches_the_weights(train: Train) -> None:
     assert weights_of(train("one")) != weights_of(train("two", augment=AugmentParams(flip_horizontal=0.0)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"balance": BalanceParams(power=0.25)},
+        {"balance": BalanceParams(by="anatomy", power=0.5)},
+        {"optimiser": replace(TOY.optimiser, clip_norm=0.01)},
+        {"epoch_pictures": 24, "epochs": 2.0, "optimiser": replace(TOY.optimiser, warmup_epochs=0.5)},
+    ],
+    ids=["power", "by", "clip_norm", "epoch_pictures"],
+)
+def test_what_is_asked_for_reaches_the_weights(train: Train, changed: dict[str, Any]) -> None:
+    """Six steps of the same rates each."""
+    assert weights_of(train("one")) != weights_of(train("two", **changed))
+
+
+def test_masks_and_crops_belong_to_the_seed(corpus: Path, gate: Path, tmp_path: Path) -> None:
+    """Whatever pictures come: the noise of a place in the row, which the seed alone decides."""
+    found = []
+    for seed in (0, 1):
+        with join("cpu") as world:
+            run = prepare(corpus, gate, replace(TOY, seed=seed), tmp_path / "run", world)
+            found.append(next(iter(module._loader(run, 0, world, 4)))[1].clone())
+    assert not torch.equal(*found)
+
+
+@pytest.mark.parametrize("micro_batch", [2, 8])
+def test_micro_batches_are_a_matter_of_memory_alone(train: Train, micro_batch: int) -> None:
+    """A loss is the mean over the step, and so is the gradient; only the order of sums differs."""
+    one, two = (json.loads((train(f"{size}", micro_batch=size) / "encoder/card.json").read_text()) for size in
+                (4, micro_batch))  # fmt: skip
+    for name in ("loss", "first_loss"):
+        assert one["training"][name] == pytest.approx(two["training"][name], rel=2e-3)
+
+
+def test_the_history_tells_the_rate_of_each_line(train: Train) -> None:
+    lines = (train("run") / "live/plots/metrics/lr.tsv").read_text().splitlines()
+    told = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
+    assert [int(one["step"]) for one in told] == [2, 4, 6]
+    for one in told:
+        rate = learning_rate(int(one["step"]) - 1, 6, 6, TOY.batch, TOY.optimiser)
+        assert float(one["lr"]) == pytest.approx(rate)
+
+
+def test_no_card_of_before_stands_beside_weights_that_were_not_all_written(train: Train) -> None:
+    run = train("run")
+    with pytest.raises(KeyError):
+        checkpoint.export(run, MaskedAutoencoder(TOY.model), TOY.model, {})
+    assert not (run / "encoder/card.json").exists()
