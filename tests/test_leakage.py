@@ -150,7 +150,7 @@ def test_a_patient_counts_whether_sample_or_table_tells_it(
     rows = mine.to_pylist()
     for row in rows:
         if told_by == "samples":
-            row["patient_id"] = None
+            row |= {"patient_id": None, "study_id": None}
         elif row["patient_id"] not in both:
             row["patient_id"] = min(both)
     manifest.write(pa.Table.from_pylist(rows, schema=mine.schema), paths[0])

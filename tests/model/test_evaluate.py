@@ -19,15 +19,15 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model import world
 from model.card import Origin, origin_of
-from model.evaluate import compare, encoders, evaluate, finetune, knn, linear
+from model.evaluate import compare, encoders, evaluate, finetune, knn, linear, run
 from model.evaluate.__main__ import main
-from model.evaluate.choose import Part, balanced
+from model.evaluate.choose import Part, balanced, quality
 from model.evaluate.features import Images, exact, extract
 from model.evaluate.predictions import read
 from model.evaluate.run import _seen, units
@@ -291,6 +291,21 @@ def test_features_are_the_models_on_normalised_pictures_in_order(corpus: Path, f
     assert np.array_equal(extract(many, rows, 0, lambda *_: None), found)
 
 
+def test_features_are_those_of_eval_mode(corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[bool] = []
+    build = encoders.Encoder.build
+
+    def built(*given: Any) -> Any:
+        model = build(*given).train()
+        model.register_forward_hook(lambda module, *_: modes.append(module.training))
+        return model
+
+    monkeypatch.setattr(encoders.Encoder, "build", built)
+    source = images(corpus, encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64))
+    extract(source, np.arange(3), 0, lambda *_: None)
+    assert modes == [False]
+
+
 def test_gray_is_repeated_for_a_model_of_three_channels(corpus: Path) -> None:
     encoder = encoders.find("it", {"it": EncoderParams(architecture="test_resnet", mean=(0.5,), std=(0.25,))}, 64)
     source = images(corpus, encoder)
@@ -344,6 +359,25 @@ def test_validation_chooses_and_both_parts_are_then_used() -> None:
     )
     both = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
     assert np.allclose(probe.predict(test.x), both.fit(x, labels).predict_proba(test.x), atol=1e-4)
+
+
+def test_the_first_of_equals_is_chosen() -> None:
+    train, validation = clouds(0, apart=50.0), clouds(1, apart=50.0)
+    assert knn.fit(train, validation, 3, KnnParams(k=(5, 1, 9)), "auroc").chosen == {"k": 5}
+    assert linear.fit(train, validation, 3, LinearParams(c=(0.1, 1.0)), "f1_macro").chosen["c"] == 0.1
+
+
+def test_of_equally_near_neighbours_the_earlier_counts() -> None:
+    memory = Part(np.ones((4, 3), np.float32), np.array([2, 0, 1, 0]))
+    (found,) = knn.votes(memory, memory.x[:1], 3, (1,), 0.07)
+    assert found.tolist() == [[0, 0, 1]]
+
+
+def test_validation_is_scored_by_what_was_asked_for() -> None:
+    labels, p = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.9])
+    both = np.stack([1 - p, p], axis=1)
+    assert quality(labels, both, "auroc") == 1
+    assert quality(labels, both, "f1_macro") == pytest.approx(f1_score(labels, [0, 0, 0, 0, 1], average="macro"))
 
 
 def test_a_class_that_training_lacks_has_probability_zero_and_no_convergence_is_told() -> None:
@@ -461,6 +495,21 @@ def test_new_weights_are_drawn_for_each_seed_and_given_ones_are_the_same(
         assert np.allclose(first, second) is same
 
 
+def test_validation_is_drawn_anew_for_each_seed(
+    corpus: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[tuple[int, str], list[int]] = {}
+    fit = run._fit
+
+    def watched(job: Any, features: Any, train: Any, validation: Any, seed: int, fold: str) -> Any:
+        drawn[seed, fold] = validation.tolist()
+        return fit(job, features, train, validation, seed, fold)
+
+    monkeypatch.setattr(run, "_fit", watched)
+    evaluate(corpus, "bus-bra", "it", "knn", params(folder=str(folder)), tmp_path / "out")
+    assert len(drawn) == 10 and all(drawn[0, f"fold-{k}"] != drawn[1, f"fold-{k}"] for k in range(1, 6))
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_learns(
     corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, precision: Literal["fp32", "bf16"]
@@ -535,6 +584,72 @@ def test_the_weights_that_validation_liked_best_are_kept(
     assert fitted.chosen == {"lr": TINY.lr[rate], "epoch": epoch} and fitted.validation == max(said)
     found = fitted.predict(validation.x)
     assert [np.allclose(found, one, atol=1e-9) for one in seen] == [value == max(said) for value in said]
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate", "epoch"),
+    [([3.0, 1.0, 2.0, 2.0], 0, 2), ([2.0, 2.0, 2.0, 2.0], 0, 1), ([2.0, 2.0, 1.0, 1.0], 1, 1)],
+)
+def test_of_equal_scores_the_smaller_loss_counts_and_then_the_earlier(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, losses: list[float], rate: int, epoch: int
+) -> None:
+    told = iter(losses)
+    monkeypatch.setattr(finetune, "quality", lambda *_: 0.5)
+    monkeypatch.setattr(finetune, "_loss", lambda *_: next(told))
+    task = task_of(corpus, folder)
+    fitted = finetune.fit(task, Part(np.arange(8), np.arange(8) % 2), Part(np.arange(20, 24), np.arange(4) % 2))
+    assert fitted.chosen == {"lr": TINY.lr[rate], "epoch": epoch}
+
+
+def task_of(corpus: Path, folder: Path, seed: int = 0) -> finetune.Task:
+    source = images(corpus, encoders.find("it", {"it": EncoderParams(folder=str(folder))}, 64))
+    return finetune.Task(source, 2, TINY, "auroc", seed, lambda *_: None, "fold")
+
+
+def test_a_rate_that_diverges_ends_and_what_it_reached_before_stays(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, calls = finetune._predict, []
+
+    def diverging(*given: Any) -> NDArray[np.float64]:
+        calls.append(given)
+        return predict(*given) * (np.nan if len(calls) == 2 else 1)
+
+    monkeypatch.setattr(finetune, "_predict", diverging)
+    monkeypatch.setattr(finetune, "quality", lambda labels, found, by: 1.0 if len(calls) < 3 else 0.0)
+    task = replace(task_of(corpus, folder), params=replace(TINY, lr=(1e-3, 5e-3), epochs=3))
+    fitted = finetune.fit(task, Part(np.arange(8), np.arange(8) % 2), Part(np.arange(20, 24), np.arange(4) % 2))
+    assert fitted.chosen == {"lr": 1e-3, "epoch": 1} and len(calls) == 2 + 3
+
+
+def test_order_and_crops_are_drawn_for_each_epoch_and_seed_and_nothing_else_is(
+    corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, list[int], NDArray[np.uint8]]] = []
+    jobs = finetune._jobs
+
+    def watched(task: finetune.Task, train: Part[Any], parts: list[Any], epoch: int) -> Any:
+        same = jobs(task, train, [np.array([3])], epoch)[0][0]()  # of one place, whatever the order
+        made.append((task.seed, np.concatenate(parts).tolist(), same))
+        return jobs(task, train, parts, epoch)
+
+    monkeypatch.setattr(finetune, "_jobs", watched)
+    state = torch.get_rng_state()
+    for seed in (0, 1):
+        task = replace(task_of(corpus, folder, seed), params=replace(TINY, lr=(1e-3, 5e-3)))
+        finetune.fit(task, Part(np.arange(12), np.arange(12) % 2), Part(np.arange(20, 24), np.arange(4) % 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(made) == 8 and all(sorted(order) == list(range(12)) for _, order, _ in made)
+    for seed in (made[:4], made[4:]):  # two epochs at each of two rates
+        assert seed[0][1] == seed[2][1] != seed[1][1] == seed[3][1]
+        assert np.array_equal(seed[0][2], seed[2][2]) and not np.array_equal(seed[0][2], seed[1][2])
+    assert not np.array_equal(made[0][2], made[4][2])
+
+
+def test_the_loss_of_validation_weighs_classes_alike() -> None:
+    p = np.array([[0.5, 0.5], [0.25, 0.75], [0.25, 0.75], [0.25, 0.75]])
+    expected = -(np.log(0.5) + np.log(0.75)) / 2
+    assert finetune._loss(p, np.array([0, 1, 1, 1]), 2) == pytest.approx(expected)
 
 
 def test_layers_near_the_input_learn_slower_and_vectors_do_not_decay(folder: Path) -> None:

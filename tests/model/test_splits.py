@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,6 +173,7 @@ def test_train_and_validation_are_drawn_anew_by_seed_and_fold_and_alike_again() 
     assert {rows.groups[i] for i in inner(rows, one, 0.2, 0)[1]} != {
         rows.groups[i] for i in inner(rows, two, 0.2, 0)[1]
     }
+    assert not np.array_equal(inner(rows, one, 0.2, 0)[1], inner(rows, replace(one, name=two.name), 0.2, 0)[1])
     again = plan(rows, folds=5)
     assert all(np.array_equal(a.test, b.test) for a, b in zip(found.folds, again.folds, strict=True))
 

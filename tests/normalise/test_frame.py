@@ -43,7 +43,7 @@ def test_area_interpolation_keeps_the_mean() -> None:
 
 def test_colour_is_settled_before_the_picture_is_reduced() -> None:
     pixels = rgb(screens.speckle(1024, 1024, 0))
-    pixels[..., 0] = np.minimum(pixels[..., 0], 230) + 24
+    pixels[..., 1] = np.maximum(pixels[..., 1], screens.speckle(1024, 1024, 1))
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = apply(Frame(pixels), whole(pixels), PARAMS).pixels
     assert np.array_equal(small, cv2.resize(gray, (512, 512), interpolation=cv2.INTER_AREA))
