@@ -292,6 +292,8 @@ def test_a_run_is_not_mixed_with_another(train: Train) -> None:
         train("run", stop_after=2)
     with pytest.raises(CorpusError, match="other parameters"):
         train("run", seed=5)
+    with pytest.raises(CorpusError, match="other parameters"):
+        train("run", precision="bf16")
     assert weights_of(train("run", seed=5, replaced=True)) == weights_of(train("fresh", seed=5))
 
 

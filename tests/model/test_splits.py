@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.evaluate.splits import Outer, Plan, Rows, group_numbers, inner, labelled, plan, straddling
+from model.evaluate.splits import Outer, Plan, Rows, _groups_by_class, group_numbers, inner, labelled, plan, straddling
 from openus.errors import UsageError
 
 FOLDS = [f"fold-{k}" for k in range(1, 6)]
@@ -164,6 +164,23 @@ def test_drawn_folds_are_even_in_every_class() -> None:
         assert max(counts) - min(counts) <= 2
 
 
+@pytest.mark.parametrize(("sizes", "tested"), [((2, 2), {3, 6}), ((3, 1), {4, 5})])
+def test_a_group_goes_where_its_class_is_rarest_and_then_where_the_fewest_pictures_are(
+    sizes: tuple[int, int], tested: set[int]
+) -> None:
+    """Class a has groups of four pictures and one; a fold of the four only gets a group of b all the same."""
+    groups = ["a1"] * 4 + ["a2"] + ["b1"] * sizes[0] + ["b2"] * sizes[1]
+    rows = table([group[0] for group in groups], groups)
+    folds = plan(rows, folds=2).folds
+    assert {len(fold.test) for fold in folds} == tested
+    assert all(len(set(rows.labels[fold.test].tolist())) == 2 for fold in folds)
+
+
+def test_a_group_of_several_classes_counts_to_the_most_frequent_and_of_equals_to_the_first() -> None:
+    rows = table(["a", "b", "b", "b", "a", "a"], ["p", "p", "p", "q", "q", "r"])
+    assert _groups_by_class(rows, np.arange(6)) == [["q", "r"], ["p"]]
+
+
 def test_train_and_validation_are_drawn_anew_by_seed_and_fold_and_alike_again() -> None:
     rows = table(["a", "b"] * 50, [str(i // 2) for i in range(100)])
     found = plan(rows, folds=5)
@@ -211,6 +228,12 @@ def test_an_official_split_that_parts_a_patient_is_kept_and_counted() -> None:
     assert {rows.splits[i] for i in found.folds[0].test} == {"val"}
     assert found.straddling_patients == 4  # 0, 1, 4 (pictures 8 and 9), 15 (30 and 31)
     assert found.straddling_clusters == 1
+
+
+def test_a_patient_in_official_validation_and_test_is_counted_too() -> None:
+    patients = ["p" if i in (2, 4) else str(i) for i in range(24)]
+    rows = table(["a", "b"] * 12, patients, [["train", "val", "test"][i // 2 % 3] for i in range(24)])
+    assert plan(rows, folds=5).straddling_patients == 1
 
 
 def test_what_has_no_label_or_no_part_is_left_out_and_counted() -> None:
