@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from openus import storage
+from openus.build.staging import Segments
 from openus.errors import CorpusError
 
 
@@ -33,6 +34,32 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path
         file.write(b"half")
         raise KeyError
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_bytes_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renamed first, a file may be whole by its name and empty after a power cut."""
+    fsync, replace, done = os.fsync, Path.replace, []
+
+    def synced(handle: int) -> None:
+        done.append(f"synced {os.fstat(handle).st_size}")
+        fsync(handle)
+
+    def replaced(self: Path, target: Path) -> Path:
+        done.append(f"named {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    storage.write_text(tmp_path / "x.json", "12345")
+    assert done == ["synced 5", "named x.json"]
+    done.clear()
+    segments = Segments(tmp_path)
+    segments.append("u" * 32, [{"unit": "u" * 32, "position": 0, "extension": "png"}], [b"picture"])
+    segments.commit()
+    (tar,) = tmp_path.glob("segment-*.tar")
+    table = tar.with_suffix(".parquet")
+    assert done[:2] == [f"synced {tar.stat().st_size}", f"named {tar.name}"]
+    assert done[2:] == [f"synced {table.stat().st_size}", f"named {table.name}"]
 
 
 def test_a_full_disk_is_said_plainly(tmp_path: Path) -> None:
