@@ -201,3 +201,20 @@ def test_damaged_staging_is_decoded_again(tmp_path: Path) -> None:
         assert again.exit_code == 0, again.stderr
         assert again.json["stages"]["curate"]["decoded_files"] == (0 if damage == "items.parquet" else 1)
         assert (tmp_path / "o" / "shards" / "pretrain-000000.tar").read_bytes() == shard
+
+
+def test_a_flipped_bit_in_staging_reaches_no_shard(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.png").write_bytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    words = ["build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    (segment,) = (tmp_path / "o.staging" / "local-mine").glob("segment-*.tar")
+    content = bytearray(segment.read_bytes())
+    content[1000] ^= 1  # within the picture
+    segment.write_bytes(content)
+    before = (tmp_path / "o" / "shards" / "pretrain-000000.tar").read_bytes()
+    ran = openus(*words)
+    assert ran.exit_code == 1 and f"{segment.name} in staging is damaged" in ran.stderr
+    assert (tmp_path / "o" / "shards" / "pretrain-000000.tar").read_bytes() == before
+    assert openus("verify", tmp_path / "o").exit_code == 0

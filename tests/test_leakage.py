@@ -447,6 +447,17 @@ def test_a_picture_that_cannot_be_read_shuts_the_gate(sample: Path, tmp_path: Pa
     assert ran.exit_code == 1 and "cut.png" in ran.stderr
 
 
+def test_a_folder_that_cannot_be_listed_shuts_the_gate(sample: Path, tmp_path: Path) -> None:
+    """Links to folders are not followed: what lies behind one was not looked at."""
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    (tmp_path / "mine").mkdir()
+    shutil.copy(sample / "hc18" / "training_set" / "000_HC.png", tmp_path / "mine")
+    assert openus("check-leakage", "--pretrain", tmp_path / "mine", "--held-out", images).exit_code == 0
+    (tmp_path / "mine" / "more").symlink_to(images)
+    ran = openus("check-leakage", "--pretrain", tmp_path / "mine", "--held-out", images)
+    assert ran.exit_code == 1 and "the folder more could not be listed" in ran.stderr
+
+
 def test_what_is_not_compared_is_said(corpus: Path, sample: Path) -> None:
     images = sample / "bus-bra" / "BUSBRA" / "Images"
     code, found = check("--pretrain", corpus, "--held-out", images)  # the corpus holds bus-bra, but held out

@@ -626,11 +626,13 @@ def test_order_and_crops_are_drawn_for_each_epoch_and_seed_and_nothing_else_is(
     corpus: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[int, list[int], NDArray[np.uint8]]] = []
+    seeds: list[int] = []
     jobs = finetune._jobs
 
     def watched(task: finetune.Task, train: Part[Any], parts: list[Any], epoch: int) -> Any:
         same = jobs(task, train, [np.array([3])], epoch)[0][0]()  # of one place, whatever the order
         made.append((task.seed, np.concatenate(parts).tolist(), same))
+        seeds.append(torch.initial_seed())  # of what drop path draws
         return jobs(task, train, parts, epoch)
 
     monkeypatch.setattr(finetune, "_jobs", watched)
@@ -639,6 +641,7 @@ def test_order_and_crops_are_drawn_for_each_epoch_and_seed_and_nothing_else_is(
         task = replace(task_of(corpus, folder, seed), params=replace(TINY, lr=(1e-3, 5e-3)))
         finetune.fit(task, Part(np.arange(12), np.arange(12) % 2), Part(np.arange(20, 24), np.arange(4) % 2))
     assert torch.equal(torch.get_rng_state(), state)
+    assert seeds == [*seeds[:2], *seeds[:2], *seeds[4:6], *seeds[4:6]] and len(set(seeds)) == 4
     assert len(made) == 8 and all(sorted(order) == list(range(12)) for _, order, _ in made)
     for seed in (made[:4], made[4:]):  # two epochs at each of two rates
         assert seed[0][1] == seed[2][1] != seed[1][1] == seed[3][1]
