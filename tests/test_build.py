@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from openus import manifest
 from openus.build import identity
 from openus.build.decide import DECIDED
 from openus.build.staging import ITEMS, STAGED
+from openus.data import Item, Reading
 from openus.dedup.fingerprint import fingerprint
-from openus.data import Item
 from openus.sample import PLANTED
 from openus.shards.read import decoded, picture_bytes
 from openus.storage import walk
@@ -332,6 +333,33 @@ def test_an_interrupted_build_keeps_what_it_had_decoded(sample: Path, tmp_path: 
         curate(source, *where, Params(), salt=salt, run=run, progress=interrupt)
     with engine.local(1) as run:
         assert curate(source, *where, Params(), salt=salt, run=run).reused_files == 3
+
+
+def test_what_is_read_in_another_way_is_decoded_again(sample: Path, tmp_path: Path) -> None:
+    """An adapter that has learnt how its files lie must not be given what was staged as they lay."""
+    from openus import engine, sources
+    from openus.build import curate, salt_from
+    from openus.params import Params
+
+    source, where = sources.load("busi"), (sample / "busi", tmp_path)
+    turned = Reading(turn="rotate-180")
+    other = replace(source, items=lambda root: (replace(item, reading=turned) for item in source.items(root)))
+    with engine.local(1) as run:
+        found = [curate(one, *where, Params(), salt=salt_from({}), run=run) for one in (source, other, source, other)]
+    assert [one.decoded_files for one in found] == [12, 12, 0, 0]
+
+
+def test_a_rejection_names_the_first_of_the_wanted_frames_that_did_not_come(tmp_path: Path) -> None:
+    from openus.build.stage import Task, stage_file
+    from openus.params import Params
+
+    head = "ObjectType = Image\nNDims = 3\nDimSize = 90 80 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    values = np.random.default_rng(0).integers(0, 255, (4, 80, 90), np.uint8)
+    (tmp_path / "x.mha").write_bytes(head.encode() + values.tobytes())
+    reading = Reading(frames=(1, 3, 7, 9))
+    done = stage_file(Task(tmp_path, "x.mha", None, Params(), "", identity.DEFAULT, False, reading))
+    assert [row["frame_index"] for row in done.rows] == [1, 3, 7]
+    assert [row.get("error") for row in done.rows] == [None, None, "DecodeError"]
 
 
 def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp_path: Path) -> None:

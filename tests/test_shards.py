@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from openus import manifest
 from openus.errors import CorpusError
-from openus.shards.read import digest, picture_bytes, samples
+from openus.shards.read import digest, picture_bytes, pictures_digest, samples
 from openus.shards.verify import verify
 from openus.shards.write import Sample, sample_json, write_shards
 
@@ -170,6 +170,47 @@ def test_verify_sees_rows_that_point_elsewhere(tmp_path: Path) -> None:
     manifest.write(manifest.table(rows), corpus / "manifest.parquet")
     keys = {fault.key for fault in verify(corpus).faults}
     assert keys == {rows[0]["key"], rows[1]["key"], rows[2]["key"]}
+
+
+def _faults(corpus: Path, rows: list[dict[str, Any]]) -> set[tuple[str | None, str]]:
+    manifest.write(manifest.table(rows), corpus / "manifest.parquet")
+    return {(fault.key, fault.error) for fault in verify(corpus).faults}
+
+
+def test_verify_sees_rows_that_contradict_themselves_or_each_other(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    rows = manifest.read(corpus / "manifest.parquet").to_pylist()
+    key, shard = rows[0]["key"], rows[0]["shard"]
+    assert _faults(corpus, [*rows, rows[0]]) == {(key, "2 rows have this key")}
+    elsewhere = rows[0] | {"shard": rows[2]["shard"]}
+    assert _faults(corpus, [elsewhere, *rows[1:]]) == {(key, "it does not lie where the manifest says")}
+    dropped = rows[-1] | {"shard": shard}
+    assert _faults(corpus, [*rows[:-1], dropped]) == {(dropped["key"], f"status dropped and shard {shard}")}
+
+
+def test_verify_sees_a_sample_that_its_shard_lost_and_a_picture_of_another_kind(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, 2)
+    lost = _row(7) | {"shard": "shards/pretrain-000000.tar", "offset": 512, "size": 9}
+    rows = [*manifest.read(corpus / "manifest.parquet").to_pylist(), lost]
+    assert _faults(corpus, rows) == {(lost["key"], "the shard does not hold it")}
+    row = _row(0) | {"channels": 3}  # as sample and table say together
+    sample = Sample(row["key"], "png", _picture(0), manifest.sample_meta(row))
+    (address,) = write_shards([sample], tmp_path / "b" / "shards", "pretrain", max_samples=2, max_bytes=10**9)
+    row |= {"shard": address.shard, "offset": address.offset, "size": address.size}
+    row["sha256"] = hashlib.sha256(sample.picture).hexdigest()
+    assert _faults(tmp_path / "b", [row]) == {(row["key"], "the picture is 30 × 20 × 1, not as the row says")}
+
+
+def test_an_address_behind_the_end_of_a_shard_is_an_error(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path)
+    size = (corpus / "shards" / "pretrain-000000.tar").stat().st_size
+    with pytest.raises(CorpusError, match="ends before byte"):
+        picture_bytes(corpus, "shards/pretrain-000000.tar", size - 5, 6)
+
+
+def test_the_digest_of_pictures_does_not_depend_on_their_order() -> None:
+    pairs = [("a", "1"), ("b", "2"), ("c", "0")]
+    assert pictures_digest(pairs) == pictures_digest(pairs[::-1]) != pictures_digest([*pairs[:2], ("c", "1")])
 
 
 def test_no_manifest_is_said_plainly(tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path) -> None:
 def test_sweep_removes_what_was_left_aside(tmp_path: Path) -> None:
     (tmp_path / ".x.tar.12345678.part").touch()
     (tmp_path / "x.tar").touch()
+    (tmp_path / "mine.part").touch()  # somebody's own
     storage.sweep(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.tar"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.part", "x.tar"]
 
 
 def test_pieces_of_files_read_as_one(tmp_path: Path) -> None:

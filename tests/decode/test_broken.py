@@ -103,6 +103,14 @@ def test_odd_names_are_fine_everywhere(tmp_path: Path, name: str) -> None:
     assert drain(path) == (5 if name.startswith("clip-") else 1)
 
 
+def test_what_is_said_of_a_file_is_one_bounded_line_of_printable_words(tmp_path: Path) -> None:
+    path = tmp_path / "a\nb\x1b[31m.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DecodeError) as error:
+        list(frames(path, PARAMS))
+    assert error.value.message.isprintable() and "a b" in error.value.message
+
+
 def test_a_stopped_reader_lets_go_of_the_file(tmp_path: Path) -> None:
     for name in ("c.mp4", "c.dcm", "c.mha", "c.tif"):
         path = phantom.CLIPS[name](tmp_path / name, phantom.clip(5))

@@ -381,6 +381,17 @@ def test_number_of_frames_that_lies(tmp_path: Path, name: str) -> None:
         assert ("6 of 9 declared" in message) == (declared == 9)
 
 
+def test_frames_beyond_the_declared_ones_are_bounded_too(tmp_path: Path) -> None:
+    made = pydicom.dcmread(phantom.CLIPS["c.dcm"](tmp_path / "c.dcm", phantom.clip(6)))
+    made.NumberOfFrames = 1
+    made.save_as(tmp_path / "lie.dcm", enforce_file_format=True)
+    found = []
+    with pytest.raises(DecodeError, match="max_frames is 4"):
+        for frame in frames(tmp_path / "lie.dcm", DecodeParams(max_frames=4)):
+            found.append(frame)
+    assert len(found) == 4
+
+
 @pytest.mark.parametrize("name", ["c.dcm", "rle.dcm", "jpeg.dcm", "jls.dcm"])
 def test_cut_pixel_data_give_their_whole_frames_and_then_an_error(tmp_path: Path, name: str) -> None:
     path = phantom.CLIPS[name](tmp_path / name, phantom.clip(8))
@@ -449,6 +460,19 @@ def test_spacing_of_the_plain_elements_is_row_distance_first(tmp_path: Path) -> 
     made.PixelSpacing = [0.3, 0.2]
     (frame,) = frames(phantom.save(made, tmp_path / "s.dcm", F.tobytes()), PARAMS)
     assert frame.spacing_mm == (0.2, 0.3)
+
+
+def test_a_librarys_surprise_does_not_quote_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def surprised(dataset: Dataset) -> None:
+        raise RuntimeError(f"what is {dataset.PatientID}?")
+
+    made = phantom.dataset(F)
+    made.PatientID = "DOE^JANE"
+    path = phantom.save(made, tmp_path / "x.dcm", F.tobytes())
+    monkeypatch.setattr("openus.decode.dicom.layout", surprised)
+    with pytest.raises(DecodeError, match=r"does not decode \(RuntimeError\)") as error:
+        one(path)
+    assert "DOE" not in str(error.value)
 
 
 def test_header_is_raw_but_stripped_and_absent_is_none(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from openus.data import Pixels
 from openus.decode import frames
-from openus.decode.pixels import is_label, to_uint8, value_range
+from openus.decode.pixels import is_label, over_black, to_uint8, value_range
 from openus.errors import DecodeError, NotUltrasound
 from openus.params import DecodeParams
 
@@ -76,6 +76,11 @@ def test_alpha_is_composited_onto_black_not_dropped(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[-10:, -10:], F[-10:, -10:] * (128 / 255), atol=1)
 
 
+def test_composited_colours_are_rounded() -> None:
+    colours, alpha = np.array([[200, 200, 1]], np.uint8), np.array([[127, 128, 127]], np.uint8)
+    assert over_black(colours, alpha).tolist() == [[100, 100, 0]]  # 99.6, 100.4, 0.498
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["e.jpg", "e.png", "e.tif"])
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, name: str) -> None:
@@ -127,6 +132,15 @@ def test_an_impossible_size_is_refused_by_the_header(tmp_path: Path, name: str) 
         path.write_bytes(made)
     with pytest.raises(DecodeError, match=r"60000|3600000000|pixels"):
         one(path)
+
+
+def test_every_page_of_a_tiff_is_bounded(tmp_path: Path) -> None:
+    large = Image.fromarray(np.kron(F, np.ones((2, 2), np.uint8)))
+    Image.fromarray(F).save(tmp_path / "m.tif", save_all=True, append_images=[large])
+    with pytest.raises(DecodeError, match="claims 128 x 96 pixels"):
+        list(frames(tmp_path / "m.tif", DecodeParams(max_pixels=F.size)))
+    with pytest.raises(DecodeError, match="2 pages"):
+        list(frames(tmp_path / "m.tif", DecodeParams(max_frames=1)))
 
 
 @pytest.mark.parametrize("name", ["f.png", "f.jpg", "f.bmp", "f.tif", "f.webp"])

@@ -125,6 +125,7 @@ def test_hdf5_numbers_share_one_range(tmp_path: Path) -> None:
         ({"dataset": "pictures"}, DecodeError, "no data set 'pictures'"),
         ({"dataset": "flat"}, DecodeError, "the shape"),
         ({"dataset": "image", "frames": (0, 11)}, DecodeError, "none at 11"),
+        ({"dataset": "image", "frames": (0, -1)}, DecodeError, "none at -1"),
         ({"dataset": "words"}, NotUltrasound, "no numbers"),
         ({}, UnsupportedMedium, "no common layout"),
     ],
@@ -134,6 +135,21 @@ def test_hdf5_that_is_not_as_the_source_says(reading: dict, error: type, words: 
     path = hdf5(tmp_path / "d.hdf5", image=VOLUME, flat=VOLUME.ravel(), words=text)
     with pytest.raises(error, match=words):
         frames(path, **reading)
+
+
+@pytest.mark.parametrize("bound", [{"max_frames": 10}, {"max_pixels": 599}])
+def test_hdf5_is_bounded(tmp_path: Path, bound: dict[str, int]) -> None:
+    path, reading = hdf5(tmp_path / "d.hdf5", image=VOLUME), Reading(dataset="image")
+    with pytest.raises(DecodeError, match=r"11 pictures|claims 20 x 30 pixels"):
+        list(decode.frames(path, DecodeParams(**bound), reading))
+    assert len(list(decode.frames(path, DecodeParams(max_frames=11, max_pixels=600), reading))) == 11
+
+
+def test_what_is_too_large_for_another_axis_is_refused_by_its_header(tmp_path: Path) -> None:
+    head = "ObjectType = Image\nNDims = 3\nDimSize = 2000 2000 600\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    (tmp_path / "v.mha").write_bytes(head.encode() + bytes(9000))
+    with pytest.raises(DecodeError, match="too many to slice along another axis"):
+        frames(tmp_path / "v.mha", axes=(2, 1, 0))
 
 
 def test_broken_hdf5_is_one_sentence(tmp_path: Path) -> None:

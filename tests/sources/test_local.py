@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from layouts import write
+from PIL import Image
 
 from openus import media, sources
 from openus.errors import ParamsError, UnreadableFile, UsageError
@@ -193,6 +194,18 @@ def test_the_data_part_of_a_pair_is_no_picture_of_its_own(tmp_path: Path) -> Non
     assert taken(tmp_path) == ["a/scan.mhd", "b.hdr"]
     rule = sources.ignore_rule(local.source("mine", LocalParams()), "a/deep/scan.raw", "png")
     assert rule == "data part of a header/data pair"
+
+
+def test_a_header_hides_values_by_any_path_but_no_picture(tmp_path: Path) -> None:
+    head = "ObjectType = Image\nNDims = 2\nDimSize = 9 9\nElementType = MET_UCHAR\nElementDataFile = "
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.mhd").write_text(head + "../a/./values.bmp\n")
+    (tmp_path / "a" / "values.bmp").write_bytes(bytes(81))
+    (tmp_path / "two.mhd").write_text(head + "scan.png\n")
+    Image.new("L", (9, 9)).save(tmp_path / "scan.png")
+    (tmp_path / "gone.mhd").symlink_to(tmp_path / "nowhere")
+    found = [item.path for item in local.source("mine", LocalParams()).items(tmp_path)]
+    assert found == ["a/one.mhd", "gone.mhd", "scan.png", "two.mhd"]
 
 
 def test_real_archives(real: Path) -> None:
