@@ -121,6 +121,13 @@ def test_a_crop_that_never_fits_is_the_largest_centred_one() -> None:
     assert draw_view(100, 110, params, random)[1:5] == (0, 0, 100, 110)
 
 
+def test_every_place_of_the_box_is_as_likely_to_the_last() -> None:
+    params = AugmentParams(crop_area=(0.25, 0.25), crop_ratio=(1.0, 1.0))
+    found = Counter(draw_view(4, 4, params, words(position=n))[1:5] for n in range(2000))
+    assert set(found) == {(x, y, 2, 2) for x in range(3) for y in range(3)}
+    assert all(abs(count / 2000 - 1 / 9) < 0.03 for count in found.values())
+
+
 def test_flips_do_not_move_the_crop() -> None:
     never = replace(AugmentParams(), flip_horizontal=0.0)
     for position in range(50):
@@ -197,6 +204,14 @@ def test_area_takes_the_mean_where_bilinear_skips() -> None:
     whole = AugmentParams(flip_horizontal=0, crop_area=(1, 1), crop_ratio=(1, 1), interpolation="area")
     assert set(augmented(stripes, whole, 16, words()).ravel().tolist()) == {50}
     assert augmented(stripes, replace(whole, interpolation="bilinear"), 16, words()).max() < 50
+
+
+def test_area_is_bilinear_where_either_side_is_enlarged() -> None:
+    picture = gradient(10, 90)
+    whole = AugmentParams(flip_horizontal=0, crop_area=(1, 1), crop_ratio=(9, 9), interpolation="area")
+    out = augmented(picture, whole, 32, words())
+    assert np.array_equal(out, cv2.resize(picture, (32, 32), interpolation=cv2.INTER_LINEAR))
+    assert not np.array_equal(out, cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA))
 
 
 def test_colour_keeps_its_channels() -> None:

@@ -24,6 +24,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.augment import SampleRandom, mask_noise, mask_words
 from model import pictures as pictures_module
 from model.data import (
     Pictures,
@@ -367,6 +368,8 @@ def test_starting_late_costs_nothing(pictures: Pictures) -> None:
 def test_a_batch_that_cannot_be_dealt_is_refused(pictures: Pictures) -> None:
     with pytest.raises(UsageError, match=r"8 pictures .* micro-batches of 3"):
         make_steps(pictures, micro_batch=3)
+    with pytest.raises(UsageError, match="to 3 processes"):
+        make_steps(pictures, micro_batch=4, world=3)
 
 
 # ---- batches
@@ -435,6 +438,14 @@ def test_the_seed_changes_crop_and_mask(pictures: Pictures) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
     other = make_dataset(pictures)[5, 1, 0]
     assert not torch.equal(first[0], other[0]) and not torch.equal(first[1], other[1])
+
+
+def test_masks_share_no_words_with_crops(pictures: Pictures) -> None:
+    dataset = make_dataset(pictures)
+    masks, views = (SampleRandom(0, purpose, mask_words(dataset.patches)) for purpose in ("mask", "view"))
+    found = dataset[5, 1, 7][1].numpy()
+    assert np.array_equal(found, mask_noise(masks.words(1, 7), dataset.patches))
+    assert not np.array_equal(found, mask_noise(views.words(1, 7), dataset.patches))
 
 
 def test_three_channels(pictures: Pictures) -> None:
