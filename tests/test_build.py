@@ -362,6 +362,27 @@ def test_a_rejection_names_the_first_of_the_wanted_frames_that_did_not_come(tmp_
     assert [row.get("error") for row in done.rows] == [None, None, "DecodeError"]
 
 
+def test_a_file_of_many_items_is_taken_when_one_of_them_has_a_frame(tmp_path: Path) -> None:
+    from openus import engine
+    from openus.build import curate, salt_from
+    from openus.params import LocalParams, Params
+    from openus.sources import local
+
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    head = "ObjectType = Image\nNDims = 3\nDimSize = 90 80 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    values = np.random.default_rng(0).integers(0, 255, (4, 80, 90), np.uint8)
+    (raw / "x.mha").write_bytes(head.encode() + values.tobytes())
+    items = [
+        Item(id=f"x.mha#{name}", path="x.mha", member=name, reading=Reading(frames=(frame,)))
+        for name, frame in (("a", 1), ("b", 99))
+    ]
+    source = replace(local.source("mine", LocalParams()), items=lambda root: iter(items))
+    with engine.local(1) as run:
+        found = curate(source, raw, tmp_path / "staging", Params(), salt=salt_from({}), run=run)
+    assert (found.files_taken, found.files_rejected, found.decoded_frames) == (1, 0, 1)
+
+
 def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp_path: Path) -> None:
     shutil.copytree(sample / "blues", tmp_path / "raw" / "blues" / "COVID-BLUES-main")
     assert openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 0

@@ -403,6 +403,13 @@ def test_a_persons_word_opens_and_shuts_the_gate(leaky: Path, tmp_path: Path) ->
     assert code == 0 and not overruled["leaks"]
     assert overruled["overruled"] == found["leaks"] and found["overruled"] == [], "what was overruled is told"
     assert f"{len(lines)} look-alikes were judged different by a person" in " ".join(overruled["notes"])
+    leaks = {(leak["pretrain_key"], leak["held_out_key"]) for leak in found["leaks"]}
+    rows = [row for row in manifest.read(leaky / "manifest.parquet").to_pylist() if row["status"] == "kept"]
+    test = next(row["key"] for row in rows if row["role"] == "held-out")
+    mine = next(row["key"] for row in rows if row["source"] == "local-volumes")
+    judged.write_text(f"a,b,verdict\n{mine},{test},same\n")
+    _, told = check("--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
+    assert {(leak["pretrain_key"], leak["held_out_key"]) for leak in told["leaks"]} == {(mine, test)} | leaks
     judged.write_text("a,b,verdict\nx,y,maybe\n")
     ran = openus("check-leakage", "--pretrain", leaky, "--held-out", leaky, "--adjudicated", judged)
     assert ran.exit_code == 2 and "line 2" in ran.stderr

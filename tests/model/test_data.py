@@ -24,8 +24,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.augment import SampleRandom, mask_noise, mask_words
 from model import pictures as pictures_module
+from model.augment import SampleRandom, mask_noise, mask_words
 from model.data import (
     Pictures,
     PretrainDataset,
@@ -151,11 +151,15 @@ def test_descriptors_are_few_and_given_back(pictures: Pictures, monkeypatch: pyt
     assert open_now() == before
 
 
-@pytest.mark.parametrize("harm", ["missing", "short"])
+@pytest.mark.parametrize("harm", ["missing", "short", "one byte"])
 def test_a_shard_that_is_not_whole_is_named_at_once(copy: Path, harm: str) -> None:
     shard = sorted((copy / "shards").glob("pretrain-*.tar"))[0]
     if harm == "missing":
         shard.unlink()
+    elif harm == "one byte":
+        within = read_pictures(copy, role="pretrain")
+        ends = (within.offset + within.size)[within.shard == f"shards/{shard.name}"]
+        os.truncate(shard, int(ends.max()) - 1)
     else:
         os.truncate(shard, shard.stat().st_size // 2)
     with pytest.raises(CorpusError, match=shard.name) as error:
@@ -175,6 +179,12 @@ def test_a_manifest_that_is_not_whole(copy: Path, tmp_path: Path) -> None:
     pq.write_table(broken, copy / "manifest.parquet")
     with pytest.raises(CorpusError, match=f"{table['key'][at]} has no address"):
         read_pictures(copy)
+    for name in ("../elsewhere.tar", "/tmp/x.tar", "shards/../x.tar"):  # what lies elsewhere is not this corpus
+        without[at] = name
+        broken = table.set_column(table.column_names.index("shard"), "shard", pa.array(without, pa.string()))
+        pq.write_table(broken, copy / "manifest.parquet")
+        with pytest.raises(CorpusError, match="which is no file of shards/"):
+            read_pictures(copy)
     pq.write_table(pa.concat_tables([table, table]), copy / "manifest.parquet")
     with pytest.raises(CorpusError, match="twice"):
         read_pictures(copy)
