@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import re
 import struct
 import warnings
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom import dcmread
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
@@ -59,6 +61,17 @@ def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
     Raises NotUltrasound for other modalities and objects without picture, UnsupportedMedium for a transfer syntax
     that nothing here reads, DecodeError for broken, oversized or cut pixel data (after the frames before the cut).
     """
+    found = _frames(path, params)
+    while True:
+        # pydicom looks at a value when it is asked for, and quotes in its warnings what may be the patient's name.
+        with warnings.catch_warnings(action="ignore"), disable_value_validation():
+            frame = next(found, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
     with path.open("rb") as raw:
         file = _inflated(path, raw, params)
         dataset = _header_of(path, file)
@@ -92,9 +105,7 @@ def _tail(path: Path, count: int, declared: int, reason: str) -> str:
 def _header_of(path: Path, file: BinaryIO) -> FileDataset:
     """All elements before the pixel data; the file is left at the next element."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dcmread(file, stop_before_pixels=True, force=True)
+        return dcmread(file, stop_before_pixels=True, force=True)
     except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
         raise DecodeError(
             f"{path.name}: its DICOM header is damaged ({type(error).__name__}).", "Fetch or copy it again."
@@ -122,12 +133,14 @@ def _inflated(path: Path, raw: BinaryIO, params: DecodeParams) -> BinaryIO:
 
 
 def _check_ultrasound(path: Path, dataset: Dataset) -> None:
+    """Raise NotUltrasound, quoting only what is a code: a misfilled header may name the patient here."""
     modality = str(dataset.get("Modality") or "").strip().upper()
     sop_class = str(dataset.get("SOPClassUID") or "")
     if modality and modality not in MODALITIES:
-        raise NotUltrasound(f"{path.name}: its modality is {modality[:16]}, not US.")
+        code = f" {modality}," if re.fullmatch("[A-Z]{2,4}", modality) else ""
+        raise NotUltrasound(f"{path.name}: its modality is{code} not US.")
     if not modality and sop_class not in SOP_CLASSES:
-        name = UID(sop_class).name if sop_class else "no SOP class"
+        name = UID(sop_class).name if UID(sop_class).is_valid else "no valid SOP class"
         raise NotUltrasound(f"{path.name} states no modality and is no ultrasound object ({name}).")
 
 
@@ -170,7 +183,7 @@ def _pictures(
     try:
         shown = tone(dataset, form)
     except (ValueError, KeyError, AttributeError, IndexError) as error:
-        raise DecodeError(f"{path.name}: its palette is damaged ({error}).") from error
+        raise DecodeError(f"{path.name}: its palette is damaged ({type(error).__name__}).") from error
     if element.length is not None and not _is_compressed(syntax):
         for values in native(file, element, form):
             yield shown(values, form.photometric)

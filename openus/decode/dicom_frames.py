@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -71,10 +70,11 @@ def layout(dataset: Dataset) -> Layout:
     """The layout of a data set. Raises ValueError for attributes that are absent or impossible."""
 
     def number(keyword: str, default: int | None = None) -> int:
-        value = dataset.get(keyword)
-        if value is None and default is None:
-            raise ValueError(f"no {keyword}")
-        return int(default if value is None else value)  # type: ignore[arg-type]
+        try:
+            value = dataset.get(keyword)
+            return int(default if value is None else value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:  # whose words quote the header
+            raise ValueError(f"no {keyword}") from error
 
     found = Layout(
         rows=number("Rows"),
@@ -172,9 +172,7 @@ def encapsulated(
     decoder = get_decoder(UID(syntax))
     for number, data in enumerate(_frame_streams(file, syntax, declared, offsets)):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of headers that disagree with the stream, which is believed
-                yield _decoded(decoder, _plugin(decoder, data, form), data, form)
+            yield _decoded(decoder, _plugin(decoder, data, form), data, form)
         except (RuntimeError, ValueError, AttributeError, IndexError, TypeError, NotImplementedError, OSError) as error:
             raise LostError(f"frame {number} does not decode ({str(error).splitlines()[-1].strip()})") from error
 

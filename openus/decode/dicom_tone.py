@@ -7,6 +7,7 @@ inverted for MONOCHROME1. Pictures of 8 bits are taken as they are: what a windo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -99,10 +100,12 @@ def _gray_range(dataset: Dataset, form: Layout) -> tuple[float, float]:
 
 
 def _first(dataset: Dataset, keyword: str) -> float | None:
-    value = dataset.get(keyword)
-    if isinstance(value, (list, tuple)) or (hasattr(value, "__iter__") and not isinstance(value, str)):
-        value = next(iter(value), None)
+    """An element's (first) number; None where it is absent or no number."""
     try:
-        return None if value is None else float(value)
-    except ValueError:
+        value = dataset.get(keyword)
+        if isinstance(value, (list, tuple)) or (hasattr(value, "__iter__") and not isinstance(value, str)):
+            value = next(iter(value), None)
+        number = math.nan if value is None else float(value)
+    except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -480,6 +482,51 @@ def test_header_is_raw_but_stripped_and_absent_is_none(tmp_path: Path) -> None:
     made.IssuerOfPatientID = ""
     (frame,) = frames(phantom.save(made, tmp_path / "h.dcm", F.tobytes()), PARAMS)
     assert frame.header == Header(patient="P-1", issuer="", study="1.2.3", body_part=None)
+
+
+NAME = "MUELLER^HANS 1953"
+
+
+def misfilled(path: Path, **elements: tuple[str, Any]) -> Path:
+    """A deep gray picture whose header has words where none belong: keyword -> (value representation, value)."""
+    deep = F.astype(np.uint16) * 257
+    made = phantom.dataset(deep)
+    with warnings.catch_warnings(action="ignore"):
+        for keyword, (kind, value) in elements.items():
+            made[keyword] = pydicom.DataElement(keyword, kind, value)
+        return phantom.save(made, path, deep.tobytes())
+
+
+def test_pydicom_says_nothing_of_a_header_that_is_filled_in_wrongly(tmp_path: Path) -> None:
+    path = misfilled(tmp_path / "w.dcm", StudyInstanceUID=("UI", NAME), SpecificCharacterSet=("CS", NAME))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        (frame,) = frames(path, PARAMS)
+    assert not told and frame.header is not None and frame.header.study == NAME
+
+
+@pytest.mark.parametrize(
+    ("elements", "error", "words"),
+    [
+        ({"Modality": ("CS", NAME)}, NotUltrasound, "its modality is not US"),
+        ({"Modality": ("CS", ""), "SOPClassUID": ("UI", NAME)}, NotUltrasound, "no valid SOP class"),
+        ({"Rows": ("LO", NAME)}, DecodeError, "no Rows"),
+        ({"PhotometricInterpretation": ("CS", "PALETTE COLOR"),
+          "RedPaletteColorLookupTableDescriptor": ("LO", [NAME] * 3)}, DecodeError, "its palette is damaged"),
+    ],
+)  # fmt: skip
+def test_errors_quote_no_words_of_the_header(
+    tmp_path: Path, elements: dict[str, tuple[str, Any]], error: type, words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        one(misfilled(tmp_path / "w.dcm", **elements))
+    assert not {"MUELLER", "HANS", "1953"} & set(re.split(r"\W", caught.value.message.upper()))
+
+
+def test_a_window_that_is_no_number_is_none(tmp_path: Path) -> None:
+    path = misfilled(tmp_path / "w.dcm", WindowCenter=("LO", NAME), WindowWidth=("DS", 9))
+    path.write_bytes(path.read_bytes().replace(b"\x28\0\x50\x10LO", b"\x28\0\x50\x10DS"))
+    np.testing.assert_array_equal(one(path), F)
 
 
 # --- real files ---------------------------------------------------------------------------------------------------
