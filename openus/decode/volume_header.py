@@ -135,17 +135,16 @@ def _metaimage(path: Path) -> Volume:
     if 0 in shape[:2] or fields.get("ElementType") in ("MET_OTHER", "MET_NONE"):
         raise NotUltrasound(f"{path.name} holds tracker data, no pictures (DimSize {fields['DimSize'].strip()}).")
     name = fields["ElementDataFile"]
-    binary = fields.get("BinaryData", "True").lower().startswith("t")
-    if not binary or name.split(" ")[0] == "LIST" or "%" in name:
+    if not _is_true(fields.get("BinaryData", "True")) or name.split(" ")[0] == "LIST" or "%" in name:
         raise UnsupportedMedium(f"{path.name}: a MetaImage whose values are text or lie in many files.")
     local = name.upper() == "LOCAL"
     skip = int(fields.get("HeaderSize", "0"))
     sizes = [float(s) for s in (fields.get("ElementSpacing") or fields.get("ElementSize") or "1 1").split()]
-    big = "True" in (fields.get("BinaryDataByteOrderMSB", ""), fields.get("ElementByteOrderMSB", ""))
+    big = _is_true(fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "")))
     return Volume(
         data=path if local else _beside(path, name),
         offset=length if local else skip,
-        coding="zlib" if fields.get("CompressedData", "False").lower().startswith("t") else "raw",
+        coding="zlib" if _is_true(fields.get("CompressedData", "")) else "raw",
         dtype=np.dtype((">" if big else "<") + _METAIMAGE_TYPES[fields["ElementType"]]),
         columns=shape[0],
         rows=shape[1],
@@ -156,6 +155,11 @@ def _metaimage(path: Path) -> Volume:
         orientation=fields.get("UltrasoundImageOrientation", ""),
         image_type=fields.get("UltrasoundImageType", ""),
     )
+
+
+def _is_true(word: str) -> bool:
+    """Whether a MetaImage flag is set: MetaIO looks at the first letter alone."""
+    return word[:1] in ("T", "t", "1")
 
 
 def _nrrd(path: Path) -> Volume:
@@ -177,7 +181,7 @@ def _nrrd(path: Path) -> Volume:
         data=_beside(path, name) if name else path,
         offset=int(fields.get("byte skip", "0")) if name else length,
         coding=coding,
-        dtype=np.dtype((">" if fields.get("endian", "little") == "big" else "<") + code),
+        dtype=np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + code),
         columns=shape[0],
         rows=shape[1],
         slices=_product(shape[2:]),

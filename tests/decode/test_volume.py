@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -112,6 +113,37 @@ def test_colours_planes_and_interleaved_frames(tmp_path: Path) -> None:
     (tmp_path / "i.nrrd").write_bytes(header.encode() + np.ascontiguousarray(np.moveaxis(pictures, 0, -1)).tobytes())
     for frame, picture in zip(frames(tmp_path / "i.nrrd", PARAMS), pictures, strict=True):
         np.testing.assert_array_equal(frame.pixels, picture)
+
+
+@pytest.mark.parametrize("word", ["True", "true", "TRUE", "T", "1", "False", "false", "0", "yes", ""])
+@pytest.mark.parametrize(
+    "key",
+    ["BinaryDataByteOrderMSB", "ElementByteOrderMSB", "ElementByteOrderMSB = True\nBinaryDataByteOrderMSB",
+     "CompressedData", "BinaryData"],
+)  # fmt: skip
+def test_metaimage_flags_are_read_as_simpleitk_reads_them(tmp_path: Path, key: str, word: str) -> None:
+    values = np.linspace(0, 65535, F.size).astype(np.uint16).reshape(F.shape)
+    data = values.tobytes()
+    if key == "CompressedData" and word in ("True", "true", "TRUE", "T", "1"):
+        data = zlib.compress(data)
+    binary = "" if key == "BinaryData" else "BinaryData = True\n"
+    head = f"{binary}{key} = {word}\nCompressedDataSize = {len(data)}\nDimSize = 64 48\nElementType = MET_USHORT\n"
+    (tmp_path / "f.mha").write_bytes(f"NDims = 2\n{head}ElementDataFile = LOCAL\n".encode() + data)
+    try:
+        expected = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "f.mha")))
+    except RuntimeError:
+        with pytest.raises(UnsupportedMedium, match="text"):
+            list(frames(tmp_path / "f.mha", PARAMS))
+        return
+    (frame,) = frames(tmp_path / "f.mha", PARAMS)
+    np.testing.assert_array_equal(frame.pixels, np.rint(expected * (255 / 65535)))
+
+
+def test_nrrd_byte_order_in_capitals(tmp_path: Path) -> None:
+    head = "NRRD0004\ntype: ushort\ndimension: 2\nsizes: 64 48\nendian: BIG\nencoding: raw\n\n"
+    (tmp_path / "b.nrrd").write_bytes(head.encode() + (F * np.uint16(256)).astype(">u2").tobytes())
+    (frame,) = frames(tmp_path / "b.nrrd", PARAMS)
+    np.testing.assert_array_equal(frame.pixels, np.rint(F * (256 * 255 / 65535)))
 
 
 @pytest.mark.parametrize("name", ["c.mha", "c.mhd", "c.nrrd", "c.nii", "c.nii.gz", "c.nhdr"])
