@@ -2,7 +2,7 @@
 
 Gray scale (PS3.3 C.11): stored values, sign and bits corrected → Rescale Slope and Intercept → for more than 8 bits
 stored the first window (Window Center and Width) where there is one, else the whole range of Bits Stored → 0 to 255 →
-inverted for MONOCHROME1. Pictures of 8 bits are taken as they are: what a window would clip there is picture.
+inverted for MONOCHROME1. Pictures of 8 bits are taken in their whole range: what a window would clip is picture.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def tone(dataset: Dataset, form: Layout) -> Tone:
         high = float((1 << form.stored) - 1)
         return lambda values, photometric: collapse(_rgb(to_uint8(values, 0.0, high), photometric))
     low, high = _gray_range(dataset, form)
-    inverted = form.photometric == "MONOCHROME1"
+    falling = (_first(dataset, "RescaleSlope") or 1.0) < 0
+    inverted = (form.photometric == "MONOCHROME1") != falling
 
     def gray(values: NDArray[Any], _: str) -> Pixels:
         pixels = to_uint8(values, low, high)

@@ -155,6 +155,22 @@ def test_deep_gray_by_window_or_by_bits_stored(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("bits", "window"), [(8, False), (12, False), (12, True)])
+def test_a_negative_slope_inverts(tmp_path: Path, photometric: str, bits: int, window: bool) -> None:
+    full = (1 << bits) - 1
+    stored = np.linspace(0, full, F.size).reshape(F.shape).astype(np.uint8 if bits == 8 else np.uint16)
+    made = phantom.dataset(stored)
+    made.BitsStored, made.HighBit, made.PhotometricInterpretation = bits, bits - 1, photometric
+    made.RescaleSlope, made.RescaleIntercept = -1, full
+    shown = (full - stored.astype(float)) * (255 / full)
+    if window:  # of the rescaled values 1000 to 1500 (PS3.3 C.11.2.1.2.1)
+        made.WindowCenter, made.WindowWidth = 1250.5, 501
+        shown = np.clip((full - stored.astype(float) - 1000) * (255 / 500), 0, 255)
+    found = one(phantom.save(made, tmp_path / "n.dcm", stored.tobytes()))
+    np.testing.assert_allclose(found, shown if photometric == "MONOCHROME2" else 255 - shown, atol=0.51)
+
+
 def test_eight_bit_pictures_are_taken_as_they_are(tmp_path: Path) -> None:
     made = phantom.dataset(F)
     made.WindowCenter, made.WindowWidth = 60, 20
