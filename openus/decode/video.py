@@ -49,8 +49,8 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
     it), NotUltrasound when it has no video stream.
     """
     missing = missing_bytes(path, kind)
-    try:
-        container = av.open(str(path), format=_DEMUXER.get(kind), metadata_errors="ignore")
+    try:  # without `file:` FFmpeg takes what stands before a colon for a protocol, `concat` among them
+        container = av.open(f"file:{path}", format=_DEMUXER.get(kind), metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
         raise DecodeError(
             f"{path.name} does not open as {kind} ({_words(error)}).", "It is probably cut: fetch or copy it again."

@@ -132,6 +132,13 @@ def test_a_gif_of_one_frame_is_a_still_and_may_be_a_label(tmp_path: Path) -> Non
         list(frames(tmp_path / "l.gif", PARAMS))
 
 
+@pytest.mark.parametrize("name", ["2024-01-01T12:30:45.mp4", "concat:c.mp4|c.mp4", "file:c.mp4", "c%20d?e.mp4"])
+def test_a_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    phantom.CLIPS["c.mp4"](tmp_path / "c.mp4", phantom.clip(3)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(frames(Path(name), PARAMS))) == 3
+
+
 def test_sound_without_pictures(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as out:
         stream = out.add_stream("aac", rate=8000)
