@@ -34,6 +34,11 @@ def frames(path: Path, params: DecodeParams, name: str, wanted: Sequence[int] | 
             raise DecodeError(f"{path.name} has no data set {name!r}.", "Is it the file that the source publishes?")
         if data.file.filename != file.filename or data.external:
             raise DecodeError(f"{path.name}: {name!r} lies in another file.", "Look where it comes from.")
+        if data.is_virtual:
+            raise DecodeError(
+                f"{path.name}: {name!r} is a virtual data set, whose pictures may lie in other files.",
+                "Write its values into a plain one.",
+            )
         if data.ndim not in (_GRAY, _RGB) or (data.ndim == _RGB and data.shape[-1] != 3):
             raise DecodeError(f"{path.name}: {name!r} has the shape {data.shape}, not that of pictures.")
         if data.dtype.kind not in "uif":
