@@ -52,14 +52,20 @@ _VIDEO_PREFIX = "1.2.840.10008.1.2.4.10"
 """MPEG-2, MPEG-4 AVC and HEVC transfer syntaxes: .100 to .108 and their fragmentable twins (PS3.5 10)."""
 _TWO_D, _TISSUE, _CENTIMETRES = 1, 1, 3
 """Region Spatial Format (0018,6012), Region Data Type (0018,6014), Physical Units (0018,6024) (PS3.3 C.8.5.5.1)."""
+_PHOTOMETRIC = {
+    1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"),
+    3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT"),
+}
+"""Samples a pixel -> Photometric Interpretation (0028,0004) (PS3.3 C.7.6.3.1.2)."""
 _STREAM_SYNTAX = {0xC3: "1.2.840.10008.1.2.4.70", 0xF7: "1.2.840.10008.1.2.4.80"}
 
 
 def frames(path: Path, params: DecodeParams) -> Iterator[Frame]:
     """The frames of an ultrasound object with its spacing and its header; index None for a single frame.
 
-    Raises NotUltrasound for other modalities and objects without picture, UnsupportedMedium for a transfer syntax
-    that nothing here reads, DecodeError for broken, oversized or cut pixel data (after the frames before the cut).
+    Raises NotUltrasound for other modalities and objects without picture, UnsupportedMedium for a transfer syntax or a
+    photometric interpretation that nothing here reads, DecodeError for broken, oversized or cut pixel data (after the
+    frames before the cut).
     """
     found = _frames(path, params)
     while True:
@@ -180,6 +186,7 @@ def _pictures(
     if syntax.startswith(_VIDEO_PREFIX):
         yield from _clip(path, file, params)
         return
+    _check_meaning(path, form)
     try:
         shown = tone(dataset, form)
     except (ValueError, KeyError, AttributeError, IndexError) as error:
@@ -197,6 +204,18 @@ def _pictures(
             yield shown(values, photometric)
     except NotImplementedError as error:
         raise UnsupportedMedium(f"{path.name}: {error}.") from error
+
+
+def _check_meaning(path: Path, form: Layout) -> None:
+    """Raise UnsupportedMedium where nobody can know what the samples mean: a guess may be a wrong picture."""
+    if form.photometric not in _PHOTOMETRIC[form.samples]:
+        raise UnsupportedMedium(
+            f"{path.name}: its Photometric Interpretation is none of {', '.join(_PHOTOMETRIC[form.samples])}, "
+            f"which fit Samples per Pixel ({form.samples}).",
+            "Correct its header.",
+        )
+    if form.photometric == "PALETTE COLOR" and (form.signed or form.allocated > 16):
+        raise UnsupportedMedium(f"{path.name}: the indices into its palette are signed, or of more than 16 bits.")
 
 
 def _is_compressed(syntax: str) -> bool:

@@ -191,6 +191,22 @@ def test_palettes(tmp_path: Path, big: bool, bits: int) -> None:
     np.testing.assert_array_equal(found, table.T[F])
 
 
+@pytest.mark.parametrize(
+    ("picture", "word", "signed"),
+    [(F, "MONOCHROM", 0), (F, "", 0), (F, "RGB", 0), (F, "PALETTE COLOR", 1), (RGB, "HSV", 0), (RGB, "MONOCHROME2", 0)],
+)
+def test_samples_that_nobody_can_know_the_meaning_of(
+    tmp_path: Path, picture: np.ndarray, word: str, signed: int
+) -> None:
+    made = phantom.dataset(picture)
+    made.PhotometricInterpretation, made.PixelRepresentation = word, signed
+    for colour in ("Red", "Green", "Blue"):
+        setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 8])
+        setattr(made, f"{colour}PaletteColorLookupTableData", bytes(range(256)))
+    with pytest.raises(UnsupportedMedium, match="palette are signed" if signed else "Photometric Interpretation"):
+        one(phantom.save(made, tmp_path / "u.dcm", picture.tobytes()))
+
+
 def test_no_preamble_and_no_file_meta(tmp_path: Path) -> None:
     made = phantom.dataset(F)
     made.PixelData = F.tobytes()
