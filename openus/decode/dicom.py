@@ -13,9 +13,11 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset
@@ -34,7 +36,8 @@ from openus.decode.dicom_frames import (
     native,
     pixel_element,
 )
-from openus.decode.dicom_tone import tone
+from openus.decode.dicom_tone import Tone, has_open_range, tone
+from openus.decode.pixels import finite_range, value_range
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
 from openus.params import DecodeParams
 from openus.storage import Spliced
@@ -187,23 +190,42 @@ def _pictures(
         yield from _clip(path, file, params)
         return
     _check_meaning(path, form)
+    packed = element.length is None or _is_compressed(syntax)
+    if packed:
+        jpeg_plugin.install()
+        syntax = syntax if _is_compressed(syntax) else _guess(path, file)
+    start = file.tell()
+
+    def stored() -> Iterator[tuple[NDArray[Any], str]]:
+        file.seek(start)
+        if packed:
+            return encapsulated(file, syntax, form, _declared(dataset), _extended_offsets(dataset))
+        return ((values, form.photometric) for values in native(file, element, form))
+
     try:
-        shown = tone(dataset, form)
-    except (ValueError, KeyError, AttributeError, IndexError) as error:
-        raise DecodeError(f"{path.name}: its palette is damaged ({type(error).__name__}).") from error
-    if element.length is not None and not _is_compressed(syntax):
-        for values in native(file, element, form):
-            yield shown(values, form.photometric)
-        return
-    if not _is_compressed(syntax):
-        syntax = _guess(path, file)
-    jpeg_plugin.install()
-    try:
-        stream = encapsulated(file, syntax, form, _declared(dataset), _extended_offsets(dataset))
-        for values, photometric in stream:
+        reach = _reach(stored(), params) if has_open_range(dataset, form) else None
+        shown = _tone(path, dataset, form, reach)
+        for values, photometric in stored():
             yield shown(values, photometric)
     except NotImplementedError as error:
         raise UnsupportedMedium(f"{path.name}: {error}.") from error
+
+
+def _reach(stored: Iterator[tuple[NDArray[Any], str]], params: DecodeParams) -> tuple[float, float]:
+    """The values that become 0 and 255, from those of all frames that are there."""
+    low, high = math.inf, -math.inf
+    with suppress(LostError):
+        for values, _ in itertools.islice(stored, params.max_frames):
+            least, greatest = finite_range(values)
+            low, high = min(low, least), max(high, greatest)
+    return value_range(low, high, integer=True)
+
+
+def _tone(path: Path, dataset: Dataset, form: Layout, reach: tuple[float, float] | None) -> Tone:
+    try:
+        return tone(dataset, form, reach)
+    except (ValueError, KeyError, AttributeError, IndexError) as error:
+        raise DecodeError(f"{path.name}: its palette is damaged ({type(error).__name__}).") from error
 
 
 def _check_meaning(path: Path, form: Layout) -> None:

@@ -1,8 +1,9 @@
 """From stored DICOM samples to 8-bit gray or RGB: colour spaces, palettes, and the gray scale.
 
 Gray scale (PS3.3 C.11): stored values, sign and bits corrected → Rescale Slope and Intercept → for more than 8 bits
-stored the first window (Window Center and Width) where there is one, else the whole range of Bits Stored → 0 to 255 →
-inverted for MONOCHROME1. Pictures of 8 bits are taken in their whole range: what a window would clip is picture.
+stored the first window (Window Center and Width) where there is one, else the range of Bits Stored, or, where these are
+all bits of the word, what the values of all frames reach (`pixels.value_range`) → 0 to 255 → inverted for MONOCHROME1.
+Pictures of 8 bits are taken in their whole range: what a window would clip is picture.
 """
 
 from __future__ import annotations
@@ -27,15 +28,27 @@ _FULL = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
 _PARTIAL = np.array([[1.1644, 0, 1.5960], [1.1644, -0.3917, -0.8130], [1.1644, 2.0173, 0]])
 
 
-def tone(dataset: Dataset, form: Layout) -> Tone:
-    """How the frames of a data set become 8-bit pictures. Raises ValueError for a palette that does not fit."""
+def has_open_range(dataset: Dataset, form: Layout) -> bool:
+    """Whether only the values themselves tell how far gray reaches: no window, and Bits Stored are all of a deep word.
+
+    Writers leave Bits Stored at 16 over pictures of 8 or 12 bits, which would be black.
+    """
+    gray = form.photometric in ("MONOCHROME1", "MONOCHROME2")
+    return gray and form.stored == form.allocated > 8 and _window(dataset) is None
+
+
+def tone(dataset: Dataset, form: Layout, reach: tuple[float, float] | None = None) -> Tone:
+    """How the frames of a data set become 8-bit pictures; `reach`: the stored values that become 0 and 255.
+
+    Raises ValueError for a palette that does not fit.
+    """
     if form.photometric == "PALETTE COLOR":
         table = _palette(dataset, form)
         return lambda values, _: collapse(table[values])
     if form.samples == 3:
         high = float((1 << form.stored) - 1)
         return lambda values, photometric: collapse(_rgb(to_uint8(values, 0.0, high), photometric))
-    low, high = _gray_range(dataset, form)
+    low, high = reach or _gray_range(dataset, form)
     falling = (_first(dataset, "RescaleSlope") or 1.0) < 0
     inverted = (form.photometric == "MONOCHROME1") != falling
 
@@ -90,14 +103,21 @@ def _gray_range(dataset: Dataset, form: Layout) -> tuple[float, float]:
     """Stored values that become 0 and 255. A window is turned back through the rescale into stored values."""
     low = -float(1 << (form.stored - 1)) if form.signed else 0.0
     high = low + float((1 << form.stored) - 1)
-    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
-    if form.stored <= 8 or centre is None or width is None or width <= 1:
+    window = _window(dataset)
+    if form.stored <= 8 or window is None:
         return low, high
+    centre, width = window
     slope = _first(dataset, "RescaleSlope") or 1.0
     intercept = _first(dataset, "RescaleIntercept") or 0.0
     ends = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2  # PS3.3 C.11.2.1.2.1
     low, high = sorted((end - intercept) / slope for end in ends)
     return low, high
+
+
+def _window(dataset: Dataset) -> tuple[float, float] | None:
+    """Centre and width of the first window, where there is a usable one."""
+    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+    return None if centre is None or width is None or width <= 1 else (centre, width)
 
 
 def _first(dataset: Dataset, keyword: str) -> float | None:

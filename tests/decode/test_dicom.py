@@ -155,6 +155,22 @@ def test_deep_gray_by_window_or_by_bits_stored(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("syntax", [phantom.ExplicitVRLittleEndian, phantom.RLE])
+@pytest.mark.parametrize(("factor", "high"), [(1, 255), (16, 4095), (256, 65535)])
+def test_sixteen_bits_stored_of_sixteen_are_taken_by_the_values_of_all_frames(
+    tmp_path: Path, syntax: str, factor: int, high: int
+) -> None:
+    clip = [(picture * np.uint16(factor)) for picture in (F // 8, F, F // 4)]
+    made = phantom.dataset(clip[0], frames=3)
+    made.PixelData = b"".join(picture.tobytes() for picture in clip)
+    made["PixelData"].VR = "OW"
+    if syntax == phantom.RLE:
+        made.compress(syntax, generate_instance_uid=False)
+    made.save_as(tmp_path / "d.dcm", enforce_file_format=True)
+    for frame, picture in zip(frames(tmp_path / "d.dcm", PARAMS), clip, strict=True):
+        np.testing.assert_array_equal(frame.pixels, np.rint(picture * (255 / high)))
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("bits", "window"), [(8, False), (12, False), (12, True)])
 def test_a_negative_slope_inverts(tmp_path: Path, photometric: str, bits: int, window: bool) -> None:
