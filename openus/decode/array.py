@@ -9,12 +9,10 @@ import h5py
 import numpy as np
 
 from openus.data import Frame
-from openus.decode.pixels import collapse, finite_range, to_uint8, value_range
+from openus.decode.pixels import SMALLEST, collapse, finite_range, to_uint8, value_range
 from openus.errors import DecodeError, NotUltrasound
 from openus.params import DecodeParams
 
-SMALLEST = 8
-"""Rows or columns; fewer are no picture."""
 _GRAY, _RGB = 3, 4
 """Dimensions of a data set of gray and of RGB pictures."""
 

@@ -27,8 +27,8 @@ from pydicom.uid import UID
 from openus.data import Frame, Header, Pixels
 from openus.decode import jpeg_plugin
 from openus.decode.dicom_frames import (
+    J2K_START,
     Layout,
-    LostError,
     PixelElement,
     encapsulated,
     fragment_spans,
@@ -37,7 +37,7 @@ from openus.decode.dicom_frames import (
     pixel_element,
 )
 from openus.decode.dicom_tone import Tone, has_open_range, tone
-from openus.decode.pixels import finite_range, value_range
+from openus.decode.pixels import LostError, finite_range, value_range
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
 from openus.params import DecodeParams
 from openus.storage import Spliced
@@ -255,7 +255,7 @@ def _guess(path: Path, file: BinaryIO) -> str:
         file.seek(spans[1][1])
         start = file.read(min(spans[1][2], 1 << 16))
         file.seek(at)
-        if start[:4] == b"\xff\x4f\xff\x51":
+        if start[:4] == J2K_START:
             return "1.2.840.10008.1.2.4.91"
         try:
             return _STREAM_SYNTAX.get(jpeg_plugin.read_header(start).process, "1.2.840.10008.1.2.4.50")

@@ -20,15 +20,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from openus.decode.jpeg_plugin import LABEL, read_header
+from openus.decode.pixels import LostError
 from openus.errors import UnsupportedMedium
 
 RLE = "1.2.840.10008.1.2.5"
-_J2K_START = b"\xff\x4f\xff\x51"
+J2K_START = b"\xff\x4f\xff\x51"
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
-
-
-class LostError(Exception):
-    """The pixel data end, or go bad, before they should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +201,7 @@ def _plugin(decoder: Any, data: bytes, form: Layout) -> str:
     UnsupportedMedium where no plugin reads it.
     """
     ours = LABEL in decoder.available_plugins
-    if data[:4] == _J2K_START:
+    if data[:4] == J2K_START:
         right, bottom, left, top = struct.unpack(">4L", data[8:24])
         size = (bottom - top, right - left)
     elif data[:2] == b"\xff\xd8":
@@ -239,7 +236,7 @@ def _frame_streams(file: BinaryIO, syntax: str, declared: int, offsets: frozense
         if syntax == RLE:
             begins = at - first in starts if starts else declared != 1
         else:
-            begins = data[:2] == b"\xff\xd8" or data[:4] == _J2K_START
+            begins = data[:2] == b"\xff\xd8" or data[:4] == J2K_START
         if begins and held:
             yield b"".join(held)
             held = []

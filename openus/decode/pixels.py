@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 from openus.data import Pixels
 
+SMALLEST = 8
+"""Rows or columns of an array; fewer are no picture: tracker sequences hold 1 x 1."""
 LABEL_COLOURS = 8
 """A still of two to so many colours is a label map. True pictures at hand: 136 gray levels and more."""
 LABEL_BETWEEN = 0.01
 """A still with a smaller share of pixels between its two ends is a label map that JPEG or resizing has blurred."""
 LABEL_END = 1 / 8
 """How much of the range from darkest to brightest either end takes."""
+
+
+class LostError(Exception):
+    """The values of a file end, or go bad, before they should."""
 
 
 def collapse(pixels: Pixels) -> Pixels:

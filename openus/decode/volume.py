@@ -25,13 +25,20 @@ from numpy.typing import NDArray
 
 from openus.data import Frame, Pixels, Reading
 from openus.decode import volume_header
-from openus.decode.pixels import LABEL_COLOURS, collapse, finite_range, over_black, to_uint8, value_range
+from openus.decode.pixels import (
+    LABEL_COLOURS,
+    SMALLEST,
+    LostError,
+    collapse,
+    finite_range,
+    over_black,
+    to_uint8,
+    value_range,
+)
 from openus.decode.volume_header import Volume
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
 from openus.params import DecodeParams
 
-SMALLEST = 8
-"""Rows or columns; fewer are no picture: tracker sequences hold 1 x 1."""
 EQUAL_PLANES = 0.9
 """Share of the pixels that three slices have equal, where any is not 0, when they are planes of one picture."""
 CHANNELS = 4
@@ -40,10 +47,6 @@ MOST_BYTES = 1 << 31
 """Of a volume that is held in memory, to be sliced along another axis than its slowest."""
 _CHUNK, _SOURCE = 1 << 20, 1 << 16
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
-
-
-class LostError(Exception):
-    """The values end, or go bad, before they should; says how many slices came."""
 
 
 def frames(path: Path, kind: str, params: DecodeParams, reading: Reading) -> Iterator[Frame]:
