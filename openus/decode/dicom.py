@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import math
 import re
 import struct
@@ -41,6 +42,8 @@ from openus.decode.pixels import LostError, finite_range, value_range
 from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
 from openus.params import DecodeParams
 from openus.storage import Spliced
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it would log values of the header
 
 MODALITIES = ("US", "IVUS")
 SOP_CLASSES = (
