@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGING_VERSION = 3
+STAGING_VERSION = 4
 """Raised whenever decode, normalise, fingerprint or select give other results for the same parameters."""
 
 STAGED: tuple[tuple[str, str, str], ...] = (
@@ -98,8 +98,7 @@ class Segments:
     folder: Path
     max_bytes: int = 64 * 1024 * 1024
     max_seconds: float = 10.0
-    _rows: list[dict[str, Any]] = field(default_factory=list)
-    _units: list[str] = field(default_factory=list)
+    _units: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _file: IO[bytes] | None = None
     _tar: TarAppender | None = None
     _began: float = 0.0
@@ -146,7 +145,10 @@ class Segments:
                 path.with_suffix(".tar").unlink(missing_ok=True)
 
     def append(self, unit: str, rows: list[dict[str, Any]], pictures: list[bytes | None]) -> None:
-        """Add a finished unit: `rows` beside `pictures` (None where a row has none). Commits when it is time."""
+        """Add a finished unit: `rows` beside `pictures` (None where a row has none). Commits when it is time.
+
+        Interrupted, the unit is not added; what the tar holds of it has no row and is nobody's.
+        """
         if self._tar is None:
             self._file = (self.folder / ".open.part").open("wb")
             self._tar = TarAppender(self._file)
@@ -155,26 +157,33 @@ class Segments:
             if picture is not None:
                 offset = self._tar.add(f"{unit}-{number:06d}.{row['extension']}", picture)
                 row |= {"offset": offset, "size": len(picture), "sha256": hashlib.sha256(picture).hexdigest()}
-            self._rows.append(row)
-        self._units.append(unit)
+        self._units[unit] = rows  # in one step, whole
         if self._tar.position >= self.max_bytes or time.monotonic() - self._began >= self.max_seconds:
             self.commit()
 
     def commit(self) -> None:
-        """Make everything appended so far durable: the tar first, then the Parquet that vouches for it."""
-        if self._tar is None or self._file is None:
+        """Make everything appended so far durable: the tar first, then the Parquet that vouches for it.
+
+        Interrupted, what it was about is lost, and a second call has nothing to do.
+        """
+        file, tar, units = self._file, self._tar, self._units
+        self._file, self._tar, self._units = None, None, {}
+        if file is None or tar is None:
             return
-        name = "segment-" + hashlib.sha256("\n".join(self._units).encode()).hexdigest()[:16]
-        self._tar.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with file:
+            tar.close()
+            file.flush()
+            os.fsync(file.fileno())
+        if not units:  # the first was interrupted
+            (self.folder / ".open.part").unlink()
+            return
+        name = "segment-" + hashlib.sha256("\n".join(units).encode()).hexdigest()[:16]
         (self.folder / ".open.part").replace(self.folder / f"{name}.tar")
-        for row in self._rows:
+        rows = [row for of_unit in units.values() for row in of_unit]
+        for row in rows:
             if row.get("extension"):
                 row["tar"] = f"{name}.tar"
-        manifest.write(manifest.table(self._rows, STAGED), self.folder / f"{name}.parquet")
-        self._rows, self._units, self._file, self._tar = [], [], None, None
+        manifest.write(manifest.table(rows, STAGED), self.folder / f"{name}.parquet")
 
     def _committed(self) -> list[Path]:
         return sorted(self.folder.glob("segment-*.parquet"))
