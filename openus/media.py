@@ -5,9 +5,12 @@ A *format* is what the bytes are (`png`, `dicom`, `mp4` …); a *medium* is the 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from pathlib import Path
 
 from openus.errors import UnreadableFile
+from openus.storage import sha256_file
 
 FAMILY: dict[str, str] = {
     "png": "image", "jpg": "image", "bmp": "image", "tiff": "image", "webp": "image",
@@ -159,9 +162,31 @@ def companions(path: Path) -> list[str]:
             name = image_of_pair(path.name)
         else:
             return []
-    except (OSError, ValueError):
+        name = name.replace("\\", "/")
+        return [name] if name and name != path.name and (path.parent / name).is_file() else []
+    except (OSError, ValueError):  # a name may be one that no file can have
         return []
-    return [name] if name and name != path.name and "\0" not in name and (path.parent / name).is_file() else []
+
+
+def content_sha256(path: Path) -> str:
+    """Hex SHA-256 of what a file holds: of its bytes; of a header and its data file, of their two hex SHA-256 joined.
+
+    Raises UnreadableFile.
+    """
+    of_each = [sha256_file(path), *(sha256_file(path.parent / name) for name in companions(path))]
+    return of_each[0] if len(of_each) == 1 else hashlib.sha256("".join(of_each).encode()).hexdigest()
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes, and time of change in nanoseconds; of a header and its data file the sums, so that either shows.
+
+    Only what is a volume by its name, or has a name of no medium, is opened. Raises OSError.
+    """
+    stats = [path.stat()]
+    if FAMILY.get(suffix_format(path.name) or "", "volume") == "volume":
+        with contextlib.suppress(UnreadableFile):  # reading it will tell
+            stats += [(path.parent / name).stat() for name in companions(path)]
+    return sum(one.st_size for one in stats), sum(one.st_mtime_ns for one in stats)
 
 
 def image_of_pair(name: str) -> str:

@@ -120,6 +120,25 @@ def test_what_could_not_be_read_is_tried_again(broken: Path, tmp_path: Path) -> 
     assert (again["stages"]["curate"]["decoded_files"], again["sources"]["local-mine"]["rejected"]) == (1, 10)
 
 
+def test_a_header_goes_with_its_data_file(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "v.mhd").write_text(
+        "ObjectType = Image\nNDims = 2\nDimSize = 128 96\nElementType = MET_UCHAR\nElementDataFile = v.raw\n"
+    )
+    words = ["build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o", "--json"]
+    assert openus(*words).json["sources"]["local-mine"]["rejected"] == 1
+    (row,) = manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()
+    assert (row["error"], "v.raw is not beside it" in row["message"]) == ("UnreadableFile", True)
+    seen = []
+    for picture in (PICTURE, np.ascontiguousarray(PICTURE[::-1]), PICTURE):
+        (raw / "v.raw").write_bytes(picture.tobytes())
+        assert openus(*words).exit_code == 0
+        (row,) = manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist()
+        seen.append((row["raw_sha256"], row["pixel_sha256"]))
+    assert seen[0] == seen[2] and not {*seen[0]} & {*seen[1]}
+
+
 def test_an_unlistable_folder_is_one_row(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     (raw / "locked").mkdir(parents=True)

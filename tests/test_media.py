@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from openus.errors import UnreadableFile
-from openus.media import FAMILY, SUFFIXES, companions, sniff, sniff_bytes, suffix_format
+from openus.media import (
+    FAMILY,
+    SUFFIXES,
+    companions,
+    content_sha256,
+    size_and_time,
+    sniff,
+    sniff_bytes,
+    suffix_format,
+)  # fmt: skip
+from openus.storage import sha256_file
 
 
 @pytest.mark.parametrize(
@@ -63,10 +74,18 @@ def test_companions(tmp_path: Path) -> None:
         (tmp_path / data).write_bytes(b"1234")
         assert companions(tmp_path / name) == [data]
         assert companions(tmp_path / data) == []
+        alone = (content_sha256(tmp_path / data), size_and_time(tmp_path / data))
+        assert alone[0] == sha256_file(tmp_path / data) and alone[1][0] == 4
+        before = (content_sha256(tmp_path / name), size_and_time(tmp_path / name))
+        assert before[1][0] == len(header) + 4
+        (tmp_path / data).write_bytes(b"4321")
+        os.utime(tmp_path / data, (1, 1))
+        assert content_sha256(tmp_path / name) != before[0] and size_and_time(tmp_path / name) != before[1]
     (tmp_path / "d.mha").write_bytes(b"ObjectType = Image\nNDims = 2\nElementDataFile = LOCAL\n")
     (tmp_path / "e.nii").write_bytes(b"\0" * 344 + b"n+1\0")
     (tmp_path / "f.mhd").write_bytes(b"ObjectType = Image\nNDims = 2\n")
-    assert [companions(tmp_path / name) for name in ("d.mha", "e.nii", "f.mhd")] == [[], [], []]
+    (tmp_path / "g.mhd").write_bytes(b"ObjectType = Image\nNDims = 2\nElementDataFile = " + b"g" * 300 + b"\n")
+    assert [companions(tmp_path / name) for name in ("d.mha", "e.nii", "f.mhd", "g.mhd")] == [[], [], [], []]
     with pytest.raises(UnreadableFile):
         companions(tmp_path / "absent.mhd")
 

@@ -21,7 +21,7 @@ from openus.errors import CorpusError, UnreadableFile
 from openus.params import Params
 from openus.relations import is_own
 from openus.sources import Source
-from openus.storage import printable, sha256_file, walk, write_text
+from openus.storage import printable, walk, write_text
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _open_tasks(
 def _hash(path: Path) -> str | None:
     """Of a file of many items; None where it cannot be read, which its tasks will tell."""
     try:
-        return sha256_file(path)
+        return media.content_sha256(path)
     except UnreadableFile:
         return None
 
@@ -227,8 +227,7 @@ def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, A
         "raw_size": None, "raw_mtime_ns": None, "stage": None, "error": None, "message": None,
     }  # fmt: skip
     try:
-        stat = (root / item.path).stat()
-        row["raw_size"], row["raw_mtime_ns"] = stat.st_size, stat.st_mtime_ns
+        row["raw_size"], row["raw_mtime_ns"] = media.size_and_time(root / item.path)
     except OSError as error:
         row |= _failure("list", "UnreadableFile", item.path, f"{error.strerror or error}.")
     return row

@@ -16,7 +16,7 @@ from openus.errors import FileError, UnreadableFile
 from openus.params import Params
 from openus.pictures import pictures
 from openus.shards.read import decoded
-from openus.storage import printable, sha256_file
+from openus.storage import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def stage_file(task: Task) -> Done:
     """Rows and encoded pictures of one file. Never raises for what is wrong with the file: that becomes a row."""
     path = task.root / task.path
     try:
-        raw_sha256 = task.raw_sha256 or sha256_file(path)
+        raw_sha256 = task.raw_sha256 or media.content_sha256(path)
         unit = unit_key(task.path, task.member, raw_sha256, task.params_digest)
         if unit in task.staged:
             return Done(unit, raw_sha256)
@@ -94,7 +94,7 @@ def _fill(result: Done, path: Path, task: Task) -> None:
             result.rows.append(row)
             result.pictures.append(picture)
             _let_go(result, selector.released(), task.every_frame)
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, UnreadableFile):
         raise
     except FileError as error:
         _reject(result, task, type(error).__name__, str(error))

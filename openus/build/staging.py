@@ -3,9 +3,9 @@
 `staging/<source>/` holds segments, `<name>.tar` (encoded pictures) with `<name>.parquet` (one row per frame or
 rejection), and `items.parquet`, the last listing. A segment's Parquet is written after its tar, so its presence says
 that both are whole; a tar without one is swept away. The *unit* of work is one file under one set of parameters: its
-key holds the path, the SHA-256 of the bytes, the parameters that shape pixels, and STAGING_VERSION. A later build
-takes every unit that it finds and decodes only the others, so it does not matter which build, how many workers or
-how many kills made them.
+key holds the path, the SHA-256 of the bytes (of a header, with its data file), the parameters that shape pixels, and
+STAGING_VERSION. A later build takes every unit that it finds and decodes only the others, so it does not matter which
+build, how many workers or how many kills made them.
 """
 
 from __future__ import annotations
@@ -65,8 +65,12 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("member", "string", "Of the file, that the item is (HDF5 data set, sweep); null for the whole file."),
     ("unit", "string", "Content key; null when this run could not read or decode the file (the next one retries)."),
     *manifest.named("raw_sha256"),
-    ("raw_size", "int64", "Bytes of the file."),
-    ("raw_mtime_ns", "int64", "With path and size: the file is taken for unchanged."),
+    ("raw_size", "int64", "Bytes of the file, with those of the data file where it is only a header."),
+    (
+        "raw_mtime_ns",
+        "int64",
+        "With path and size: the file is taken for unchanged. Of a header and its data file the sum.",
+    ),
     *manifest.named("patient_id study_id video_id"),
     ("clip_id", "string", "Stands in for video_id where the file holds several frames."),
     *manifest.named("label view split anatomy species subject masks"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
+from openus.errors import DecodeError, NotUltrasound, UnreadableFile, UnsupportedMedium
 from openus.media import TEXT_HEADER_BYTES, image_of_pair, text_header
 
 _METAIMAGE_TYPES = {
@@ -69,8 +69,8 @@ class Volume:
 def read(path: Path, kind: str) -> Volume:
     """The header of a file of format `kind` (nifti, mha, nrrd).
 
-    Raises DecodeError for a damaged or impossible header or a data file that is missing, NotUltrasound for sequences
-    without pictures, UnsupportedMedium for rare encodings.
+    Raises DecodeError for a damaged or impossible header, UnreadableFile for a data file that is missing, NotUltrasound
+    for sequences without pictures, UnsupportedMedium for rare encodings.
     """
     try:
         volume = {"nifti": _nifti, "mha": _metaimage, "nrrd": _nrrd}[kind](path)
@@ -79,7 +79,7 @@ def read(path: Path, kind: str) -> Volume:
     if min(volume.columns, volume.rows, volume.slices, volume.channels) < 1:
         raise DecodeError(f"{path.name} holds no picture: {volume.columns} x {volume.rows} x {volume.slices}.")
     if not volume.data.is_file():
-        raise DecodeError(
+        raise UnreadableFile(
             f"{path.name}: its data file {volume.data.name} is not beside it.", "Put the two files into one folder."
         )
     if volume.offset < 0:  # -1 in MetaImage and NRRD: the values end the file

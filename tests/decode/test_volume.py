@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from openus.decode import frames
-from openus.errors import DecodeError, NotUltrasound, UnsupportedMedium
+from openus.errors import DecodeError, NotUltrasound, UnreadableFile, UnsupportedMedium
 from openus.params import DecodeParams
 
 PARAMS = DecodeParams()
@@ -171,7 +171,7 @@ def test_missing_and_foreign_data_files(tmp_path: Path) -> None:
     path = phantom.CLIPS["c.mhd"](tmp_path / "c.mhd", phantom.clip(3))
     text = path.read_text()
     (tmp_path / "c.raw").rename(tmp_path / "elsewhere.raw")
-    with pytest.raises(DecodeError, match=r"c\.raw is not beside it"):
+    with pytest.raises(UnreadableFile, match=r"c\.raw is not beside it"):
         list(frames(path, PARAMS))
     for name in ("../secret.raw", str(tmp_path / "elsewhere.raw")):
         path.write_text(text.replace("c.raw", name))

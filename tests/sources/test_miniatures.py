@@ -7,7 +7,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,7 @@ import pytest
 from conftest import openus
 from layouts import layouts
 
-from openus import manifest, sources
+from openus import manifest, media, sources
 from openus.build.identity import key
 from openus.data import Item
 from openus.fetch.archive import unpack_all
@@ -206,9 +205,7 @@ def test_a_file_of_many_items_is_hashed_once(root: Path, tmp_path: Path, monkeyp
     from openus.storage import sha256_file
 
     hashed: list[str] = []
-    monkeypatch.setattr(
-        import_module("openus.build.curate"), "sha256_file", lambda path: hashed.append(path.name) or sha256_file(path)
-    )
+    monkeypatch.setattr(media, "content_sha256", lambda path: hashed.append(path.name) or sha256_file(path))
     ran = openus("build-shards", "acouslic", "hc18", "--root", root, "--out", tmp_path / "out", "--workers", 1)
     assert ran.exit_code == 0, ran.stderr
     assert len(hashed) == 3 and all(name.endswith(".mha") for name in hashed)
