@@ -11,7 +11,7 @@
         ├── DecodeError            corrupt, truncated, empty, or claiming impossible sizes
         ├── UnsupportedMedium      a format, or a flavour of it, that no decoder here reads
         ├── NotUltrasound          the file itself says that it is no ultrasound picture (MR, RF, label, tracker …)
-        └── UnreadableFile         the operating system would not give the bytes
+        └── UnreadableFile         the bytes, or memory for them, were not to be had; another run may have them
 
 Exceptions of libraries are translated into this tree where the library is called.
 """
@@ -92,4 +92,7 @@ class NotUltrasound(FileError):
 
 
 class UnreadableFile(FileError):
-    """The operating system would not give the bytes (permission, input/output error)."""
+    """The bytes, or memory for them, were not to be had (permission, input/output error, data file that is missing).
+
+    Another run may have them.
+    """

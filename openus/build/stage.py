@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openus import anatomy, media, normalise
+from openus import anatomy, decode, media, normalise
 from openus.build.identity import Salt, header_ids
 from openus.build.staging import unit_key
 from openus.data import AS_IT_LIES, Frame, Header, Reading
@@ -94,11 +94,13 @@ def _fill(result: Done, path: Path, task: Task) -> None:
             result.rows.append(row)
             result.pictures.append(picture)
             _let_go(result, selector.released(), task.every_frame)
-    except (OSError, MemoryError, UnreadableFile):
+    except (OSError, UnreadableFile):
         raise
     except FileError as error:
         _reject(result, task, type(error).__name__, str(error))
     except Exception as error:  # a library's own surprise must cost this file alone, and show
+        if passing := decode.unreadable(path, error):
+            raise passing from error
         _reject(result, task, type(error).__name__, f"{path.name}: {error or 'no reason given'}.")
     if not result.rows:
         _reject(result, task, "DecodeError", f"{path.name} holds no picture.")

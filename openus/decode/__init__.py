@@ -6,6 +6,7 @@ as the source shows it, and raises nothing but the `FileError`s of `openus.error
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from openus.data import AS_IT_LIES, Frame, Pixels, Reading, Turn
-from openus.errors import DecodeError, FileError, NotUltrasound, UnsupportedMedium
+from openus.errors import DecodeError, FileError, NotUltrasound, UnreadableFile, UnsupportedMedium
 from openus.media import FAMILY, head, sniff_bytes, suffix_format
 from openus.params import DecodeParams
 
-__all__ = ["frames", "versions"]
+__all__ = ["frames", "unreadable", "versions"]
 
 MESSAGE_CHARACTERS = 400
+
+_PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_OPENCV_NO_MEMORY = -4
 
 
 def frames(path: Path, params: DecodeParams, reading: Reading = AS_IT_LIES) -> Iterator[Frame]:
@@ -29,7 +33,7 @@ def frames(path: Path, params: DecodeParams, reading: Reading = AS_IT_LIES) -> I
     `reading` is what the source knows of the file; its `frames`, `axes` and `dataset` count for volumes and HDF5 alone.
 
     Raises:
-        UnreadableFile: the operating system would not give the bytes.
+        UnreadableFile: the operating system would not give the bytes, or the memory for the pixels.
         UnsupportedMedium: a format that no decoder here reads.
         NotUltrasound: the file says itself that it is no ultrasound picture.
         DecodeError: broken bytes or impossible sizes. When a tail is lost, the frames before it come first.
@@ -46,16 +50,37 @@ def frames(path: Path, params: DecodeParams, reading: Reading = AS_IT_LIES) -> I
         for frame in _dispatch(path, kind, params, reading):
             yield replace(frame, pixels=_upright(frame.pixels, reading.turn)) if reading.turn else frame
     except FileError as error:
+        if passing := unreadable(path, error):
+            raise passing from error
         if (plain := _plain(error.message)) != error.message:
             raise type(error)(plain, error.hint) from error
         raise
-    except MemoryError as error:
-        raise DecodeError(f"{path.name}: too large for this machine's memory.", "Lower decode.max_pixels.") from error
     except Exception as error:  # the border: whatever a library throws at broken bytes is one file's failure
+        if passing := unreadable(path, error):
+            raise passing from error
         # What a DICOM library says may quote the header, and with it the patient.
         words = "" if kind == "dicom" else f": {error}".rstrip(".")
         message = f"{path.name} does not decode ({type(error).__name__}{words})."
         raise DecodeError(_plain(message), "The file is probably damaged.") from error
+
+
+def unreadable(path: Path, error: BaseException) -> UnreadableFile | None:
+    """What to raise in place of `error` where it, or a cause of it, is the machine's fault and not the file's.
+
+    That is: no memory, or a disk that fails. Another run may not meet it.
+    """
+    import av
+    import cv2
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or (isinstance(cause, cv2.error) and cause.code == _OPENCV_NO_MEMORY):
+            return UnreadableFile(f"{path.name}: too large for this machine's memory.", "Lower decode.max_pixels.")
+        of_ffmpeg = isinstance(cause, av.FFmpegError)  # which calls damaged bytes an input/output error too
+        if isinstance(cause, OSError) and cause.errno in _PASSING and not of_ffmpeg:
+            return UnreadableFile(f"{path.name}: {cause.strerror}.", "Look at the disk, and run it again.")
+        cause = cause.__cause__
+    return None
 
 
 def _plain(message: str) -> str:

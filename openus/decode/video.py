@@ -70,6 +70,8 @@ def frames(path: Path, kind: str, params: DecodeParams) -> Iterator[Frame]:
             for pixels in _pictures(path, container, stream, params, missing):
                 yield Frame(pixels, index=count)
                 count += 1
+        except MemoryError:
+            raise
         except FAULTS as error:
             fault = _words(error)
         _check_whole(path, stream, count, missing, fault)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
+import av
+import cv2
+import numpy as np
 import phantom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openus.build.identity import DEFAULT
+from openus.build.stage import Task, stage_file
 from openus.decode import frames
 from openus.errors import DecodeError, FileError, UnreadableFile, UnsupportedMedium
-from openus.params import DecodeParams
+from openus.params import DecodeParams, Params
 
 PARAMS = DecodeParams(max_pixels=1_000_000, max_frames=200)
 FORMATS = {**phantom.STILLS, **{f"clip-{name}": write for name, write in phantom.CLIPS.items() if name != "c.mhd"}}
@@ -91,6 +98,46 @@ def test_unreadable_and_absent_files(tmp_path: Path) -> None:
         path.chmod(0)
         with pytest.raises(UnreadableFile):
             list(frames(path, PARAMS))
+
+
+def a_failure(error: Exception, cause: Exception | None = None) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (a_failure(DecodeError("f.png is cut."), OSError(errno.ESTALE, "Stale file handle")), "Stale"),
+        (OSError("image file is truncated"), ""),
+        (av.error.OSError(errno.EIO, "Input/output error"), ""),  # as FFmpeg calls damaged bytes
+    ],
+)
+def test_what_is_the_machines_fault_is_not_laid_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise error
+
+    path = phantom.write_image(tmp_path / "f.png", [phantom.letter_f()])
+    monkeypatch.setattr("openus.decode._dispatch", failing)
+    with pytest.raises(UnreadableFile if said else DecodeError, match=said or "does not decode"):
+        list(frames(path, PARAMS))
+    staged = stage_file(Task(tmp_path, "f.png", None, Params(), "", DEFAULT, False))
+    assert (staged.failure is not None, bool(staged.rows)) == (bool(said), not said)
+
+
+def test_an_allocation_that_opencv_does_not_get_is_the_machines_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = phantom.write_image(tmp_path / "f.png", [phantom.letter_f()])
+    small = np.zeros((9, 9), np.uint8)
+    monkeypatch.setattr("openus.decode._dispatch", lambda *_: cv2.copyMakeBorder(small, *[2**30 - 9] * 4, 0))
+    with pytest.raises(UnreadableFile, match="memory"):
+        list(frames(path, PARAMS))
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
