@@ -12,7 +12,10 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
+
+from openus.errors import OpenusError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -43,6 +46,8 @@ def local(workers: int) -> Iterator[RunTasks]:
     `fn` and the tasks are pickled (spawned processes), so `fn` is a module-level function. No more than a few tasks
     a worker are under way, so a generator of millions is fine. A task whose process dies yields WorkerCrashed, one
     that overruns `timeout_s` yields TimedOut, and one that raises yields what it raised; the others are not touched.
+
+    `run` raises OpenusError where processes do not start or die before they take a task: that is no task's fault.
     """
     from pebble import ProcessPool
 
@@ -84,7 +89,10 @@ def _run(
                 except StopIteration:
                     exhausted = True
                     break
-                pending[pool.schedule(fn, args=(task,), timeout=timeout_s)] = task
+                try:
+                    pending[pool.schedule(fn, args=(task,), timeout=timeout_s)] = task
+                except RuntimeError as error:  # the pool broke since, or cannot start
+                    raise _broken(error) from error
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield pending.pop(future), _outcome(future, timeout_s)
@@ -94,15 +102,24 @@ def _run(
 
 
 def _outcome(future: Any, timeout_s: float) -> Any:
-    """The result of a finished future, or what stands for its failure."""
+    """The result of a finished future, or what stands for its failure. Raises OpenusError when the pool is broken."""
     from pebble import ProcessExpired
 
     error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise _broken(error) from error
     if isinstance(error, ProcessExpired):
         return WorkerCrashed(f"the worker process ended with code {error.exitcode}")
     if isinstance(error, TimeoutError):
         return TimedOut(f"it took longer than {timeout_s:g} s")
     return future.result() if error is None else error
+
+
+def _broken(error: Exception) -> OpenusError:
+    return OpenusError(
+        f"Worker processes do not start, or die before they take a task ({str(error).rstrip('.')}).",
+        "Lines above may say why, else look at the machine's memory; then run it again.",
+    )
 
 
 def _quiet() -> None:

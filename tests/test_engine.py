@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from openus import engine
+from openus.errors import OpenusError
 
 
 def _work(task: int) -> int:
@@ -61,3 +63,13 @@ def test_an_error_outside_stops_the_processes() -> None:
 def test_no_tasks_no_processes() -> None:
     with engine.local(2) as run:
         assert list(run(_echo, [], timeout_s=1)) == []
+
+
+@pytest.mark.parametrize("tasks", [1, 40])
+def test_workers_that_cannot_start_are_no_tasks_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cv2'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(OpenusError, match="do not start"), engine.local(2) as run:
+        list(run(_echo, range(tasks), timeout_s=30))
