@@ -162,10 +162,11 @@ def test_names_that_are_no_utf8_and_names_that_look_alike(tmp_path: Path) -> Non
     for name, content in zip((b"bad\xff.png", "é.png".encode(), "e\u0301.png".encode()), pictures, strict=True):
         (raw / os.fsdecode(name)).write_bytes(content)
     (raw / os.fsdecode(b"empty\xfe.dcm")).touch()
+    (raw / "bad\\xff.png").write_bytes(pictures[0])  # what is written of the first name
     ran = openus("build-shards", "--local", f"mine={raw}", "--out", tmp_path / "o")
     assert ran.exit_code == 0, ran.stderr
     rejected = {row["path"]: row["error"] for row in manifest.read(tmp_path / "o" / "rejected.parquet").to_pylist()}
-    assert rejected == {"empty\\xfe.dcm": "DecodeError", "é.png": "NameClash"}
+    assert rejected == {"empty\\xfe.dcm": "DecodeError", "é.png": "NameClash", "bad\\xff.png": "NameClash"}
     assert openus("verify", tmp_path / "o").exit_code == 0
     assert openus("check-leakage", "--pretrain", tmp_path / "o", "--held-out", raw, "--json").json["ok"] is False
 

@@ -295,6 +295,8 @@ def test_changed_parameters_decode_again_and_changed_back_do_not(sample: Path, t
     assert small["stages"]["curate"]["decoded_files"] == first["sources"]["busi"]["files"]["taken"]
     assert all(max(r["width"], r["height"]) <= 64 for r in rows_of(tmp_path / "o") if r["source"] == "busi")
     assert openus(*words).json["stages"]["curate"]["decoded_files"] == 0
+    (tmp_path / "p.yaml").write_text("decode: {timeout_s: 900}")
+    assert openus(*words, "--params", tmp_path / "p.yaml").json["stages"]["curate"]["decoded_files"] == 0
 
 
 def test_a_changed_file_is_decoded_again_and_a_touched_one_is_not(sample: Path, tmp_path: Path) -> None:

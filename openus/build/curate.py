@@ -74,7 +74,8 @@ def curate(
         salt = DEFAULT
     every_frame = role_of(source, parameters) == "held-out"
     # the key of the hash belongs into the digest, since rows hold hashed header ids
-    digest = params.digest(settings.decode, settings.normalise, settings.select, every_frame, salt.fingerprint)
+    decode = replace(settings.decode, timeout_s=1)  # how long a file may take shapes no pixel
+    digest = params.digest(decode, settings.normalise, settings.select, every_frame, salt.fingerprint)
     template = Task(root, "", None, settings, digest, salt, every_frame)
     stats = Curated(slug, salt=salt.fingerprint if is_own(slug) else "", params_digest=digest)
     segments = Segments(staging / slug)
@@ -173,15 +174,16 @@ def _listing(
     copies: set[str] = set()
     rows: list[dict[str, Any]] = []
     for item in source.items(root):
-        if same_name(item.id) in seen:
+        name = same_name(printable(item.id))  # as `items.parquet` holds it, of which keys are made
+        if name in seen:
             if is_own(source.card.slug):  # two files all the same: é written in two ways
-                clash = "another file has this name in another Unicode form, so both would get one key: rename one."
+                clash = "another file has this name in another form of writing, so both would get one key: rename one."
                 rows.append(_item_row(source, root, item, salt) | _failure("list", "NameClash", item.path, clash))
                 taken.add(item.path)
             else:
                 copies.add(item.path)
             continue
-        seen.add(same_name(item.id))
+        seen.add(name)
         items[item.path, item.member] = item
         taken.add(item.path)
     ignored: Counter[str] = Counter()
