@@ -206,9 +206,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left aside in `folder`."""
-    for left in folder.glob(".*.part"):
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what a killed process left aside in `folder`, where its name fits the glob `name`."""
+    for left in folder.glob(f".{name}.part"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

@@ -33,7 +33,7 @@ from openus.errors import CorpusError, ParamsError, UsageError
 from openus.params import LocalParams, Params, to_mapping
 from openus.relations import is_own, own_slug
 from openus.sources import Source, local
-from openus.storage import write_text
+from openus.storage import sweep, write_text
 
 __all__ = [
     "Chosen", "Curated", "Decisions", "Packed", "Salt", "build", "choose", "claim", "curate", "curated", "decide",
@@ -159,7 +159,7 @@ def build(
         with _timed(stages, "pack"):
             packed = pack(decisions, staging, out, parameters.seed, parameters.shards, progress)
         stages["pack"] |= asdict(packed)
-    return write_summary(out, decisions.sources, parameters, salt, stages)
+        return write_summary(out, decisions.sources, parameters, salt, stages)
 
 
 def _apart(out: Path, staging: Path, raw: Sequence[Path]) -> None:
@@ -215,5 +215,6 @@ def write_summary(
         "sources": dict(counts),
         "stages": dict(stages),
     }
+    sweep(out, "build.json.*")
     write_text(out / "build.json", json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     return value

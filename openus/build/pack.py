@@ -47,11 +47,14 @@ def pack(
 
     The order within a role is a function of `seed` and the keys, so a sample does not move because others came or
     went. Shards are written aside and take their place together; the manifest, which vouches for them, comes last.
+    build.json goes: `write_summary` writes that of the new corpus.
 
     Raises CorpusError when staging lacks bytes that a decision points to.
     """
     rows = decisions.table.to_pylist()
     aside = out / ASIDE
+    if aside.exists() and not _is_corpus(out):  # killed among the renames below: ASIDE alone says whose the shards are
+        shutil.rmtree(out / "shards", ignore_errors=True)
     shutil.rmtree(aside, ignore_errors=True)
     folder = aside / "shards"
     folder.mkdir(parents=True)
@@ -80,7 +83,8 @@ def pack(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     # Everything is written; what follows renames. Killed here, the folder still shows by ASIDE whose it is.
-    (out / "manifest.parquet").unlink(missing_ok=True)
+    for name in ("manifest.parquet", "build.json"):  # which is of the old corpus, and written anew after this
+        (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / "shards", ignore_errors=True)
     for name in ("shards", "rejected.parquet", "manifest.parquet"):
         (aside / name).rename(out / name)
