@@ -257,12 +257,7 @@ def _previous(folder: Path) -> dict[tuple[str, str | None, int, int], str]:
 
 def _count_files(stats: Curated, segments: Segments, rows: list[dict[str, Any]]) -> None:
     """A file is taken when at least one frame came of it, else rejected."""
-    table = segments.table({row["unit"] for row in rows if row["unit"] is not None})
-    with_frames = {
-        unit
-        for unit, position in zip(table["unit"].to_pylist(), table["position"].to_pylist(), strict=True)
-        if position is not None
-    }
+    with_frames = segments.with_frames()
     files: dict[str, bool] = {}
     for row in rows:
         if row["clip_id"] is not None:  # a folder that could not be listed is no file

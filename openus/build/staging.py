@@ -115,6 +115,16 @@ class Segments:
                 found.setdefault(file_part(unit), []).append(unit)
         return found
 
+    def with_frames(self) -> set[str]:
+        """Content keys of the staged units of which a frame came."""
+        import pyarrow.compute as pc
+
+        found: set[str] = set()
+        for path in self._committed():
+            part = manifest.read(path, ["unit", "position"])
+            found.update(part.filter(pc.is_valid(part["position"]))["unit"].unique().to_pylist())
+        return found
+
     def table(self, wanted: set[str]) -> pa.Table:
         """Rows of the `wanted` units, one copy of each, in the order of (unit, position)."""
         import pyarrow as pa
