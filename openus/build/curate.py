@@ -206,6 +206,8 @@ def _listing(
 
 
 def _rule(source: Source, root: Path, path: str) -> str:
+    if by_name := sources.name_rule(source, path):  # so that masks are not opened
+        return by_name
     try:
         found = media.sniff(root / path)
     except UnreadableFile:

@@ -116,28 +116,32 @@ def ignore_rule(source: Source, path: str, format: str | None) -> str:
         `second copy` (the same tree once more), `table`, `document`, `archive`, `data part of a header/data pair`,
         `unlisted medium` (a medium that the layout does not know) or `not a medium`.
     """
-    own = rule_of(path, source.ignored)
-    if own:
-        return own
+    if by_name := name_rule(source, path):
+        return by_name
     lower = path.lower()
-    data_part = lower.endswith(DATA_PART_SUFFIXES)
-    if source.images is None:
-        return DATA_PART if data_part else "not a medium"
-    if is_hidden(path):
-        return "hidden"
-    if path.rpartition("/")[2] == LOCK_NAME:
-        return "lock"
-    if re.fullmatch(source.images, path):
-        return "second copy"
     if format is None and _DOCUMENTS.search(path):
         return "document"
     if format is None and suffix_format(path) is None:
         for rule, suffixes in _SUFFIXES.items():
             if lower.endswith(suffixes):
                 return rule
-    if data_part:
+    if lower.endswith(DATA_PART_SUFFIXES):
         return DATA_PART
     return "unlisted medium" if format else "not a medium"
+
+
+def name_rule(source: Source, path: str) -> str | None:
+    """As `ignore_rule`, where a file's name alone says it."""
+    own = rule_of(path, source.ignored)
+    if own:
+        return own
+    if source.images is None:
+        return DATA_PART if path.lower().endswith(DATA_PART_SUFFIXES) else "not a medium"
+    if is_hidden(path):
+        return "hidden"
+    if path.rpartition("/")[2] == LOCK_NAME:
+        return "lock"
+    return "second copy" if re.fullmatch(source.images, path) else None
 
 
 def _names() -> list[str]:
