@@ -613,6 +613,29 @@ def test_a_foreign_folder_is_not_overwritten(sample: Path, tmp_path: Path) -> No
     assert (tmp_path / "o" / "shards" / "mine.tar").read_text() == "mine"
 
 
+def test_a_corpus_does_not_go_among_the_raw_folders(sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "hc18", tmp_path / "raw/hc18")
+    for out, staging in (("raw", "s"), ("raw/hc18/o", "s"), ("o", "raw")):
+        ran = openus(
+            "build-shards", "--root", tmp_path / "raw", "--out", tmp_path / out, "--staging", tmp_path / staging
+        )
+        assert ran.exit_code == 2 and "Write the corpus elsewhere" in ran.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == sorted(
+        ["raw", "hc18", *(path.name for path in (sample / "hc18").rglob("*") if path.is_dir())]
+    )
+    for _ in range(2):  # beside them it may lie, and is no raw folder then
+        ran = openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "raw/o")
+        assert ran.exit_code == 0 and "names no source" not in ran.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs a folder in which nobody can write")
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(sample: Path, tmp_path: Path) -> None:
+    words = ["--root", sample, "--out", "/proc/self/fdinfo", "--staging", tmp_path / "s"]
+    ran = openus("build-shards", "hc18", *words)
+    assert ran.exit_code == 2 and "Name a folder that can be written" in ran.stderr
+    assert not (tmp_path / "s").exists()
+
+
 def test_shards_that_lie_elsewhere_behind_a_link_are_not_replaced(sample: Path, tmp_path: Path) -> None:
     words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
     assert openus(*words).exit_code == 0

@@ -85,7 +85,7 @@ def choose(root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], par
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             if folder.name in known:
                 chosen.append(Chosen(sources.load(folder.name), folder))
-            elif not folder.name.startswith((".", "_")):
+            elif not folder.name.startswith((".", "_")) and not _is_ours(folder):
                 unknown.append(folder.name)
     for name, folder in own.items():
         if not _is_folder(folder):
@@ -108,6 +108,12 @@ def choose(root: Path | None, slugs: Sequence[str], own: Mapping[str, Path], par
         if one.source.card.role == "held-out" and role_of(one.source, parameters) == "pretrain":
             log.warning("%s is trained on: `held_out` in the parameters does not name it.", one.source.card.slug)
     return chosen
+
+
+def _is_ours(folder: Path) -> bool:
+    """True for what a build has written: a corpus, or its staging folder."""
+    corpus = folder.with_name(folder.name.removesuffix(".staging"))
+    return (corpus / "build.json").is_file()
 
 
 def _is_folder(path: Path) -> bool:
@@ -171,6 +177,8 @@ def _apart(out: Path, staging: Path, raw: Sequence[Path]) -> None:
         for written in (out, staging):
             if written == folder or folder in written.parents:
                 raise UsageError(f"{written} lies in the raw folder {folder}.", "Write the corpus elsewhere.")
+            if written in folder.parents:
+                raise UsageError(f"The raw folder {folder} lies in {written}.", "Write the corpus elsewhere.")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,8 @@ def claim(out: Path) -> None:
     """Make `out` ready to take a corpus. Raises UsageError when it is somebody else's folder, or cannot be one."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):  # told now, not after the last frame
+            pass
     except OSError as error:
         raise UsageError(f"{out}: {error.strerror or error}.", "Name a folder that can be written.") from error
     shards = out / "shards"
