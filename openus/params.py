@@ -192,6 +192,7 @@ def _strictly(kind: type[T], value: Mapping[str, Any], where: str) -> T:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         what = "unknown key" if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") else first["msg"]
+        what = "it is no list" if first["type"] == "tuple_type" else what  # of which YAML knows
         raise ParamsError(f"{where}{path}: {what}.", "docs/parameters.md lists every key.") from error
 
 

@@ -30,6 +30,7 @@ def test_defaults_come_from_nothing(tmp_path: Path) -> None:
         ({"local": {"a": {"rolle": "pretrain"}}}, "local.a.rolle"),
         ({"local": {"a": {"role": "test"}}}, "local.a.role"),
         ({"seed": "many"}, "seed"),
+        ({"held_out": "bus-bra"}, "held_out: it is no list"),
         ({"shards": {"max_samples": 0}}, "shards.max_samples"),
         ({"normalise": {"longest_side": 0}}, "normalise.longest_side"),
         ({"normalise": {"jpeg_quality": 900}}, "normalise.jpeg_quality"),

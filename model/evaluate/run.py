@@ -180,8 +180,8 @@ def _pictures(corpus: Path, benchmark: str, target: str) -> Pictures:
     if benchmark not in {source for source, _ in kept}:
         having = sorted({source for source, word in kept if word})
         raise UsageError(
-            f"The corpus has no kept picture of {benchmark}; a {target} have {', '.join(having) or 'none'}.",
-            "Name one of these, or build the corpus with the benchmark's folder.",
+            f"The corpus has no kept picture of {benchmark}; sources with a {target}: {', '.join(having) or 'none'}.",
+            "Build the corpus with the benchmark's folder, or name a source that is held out.",
         )
     return read_pictures(corpus, sources=[benchmark])
 

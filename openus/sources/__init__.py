@@ -136,7 +136,10 @@ def name_rule(source: Source, path: str) -> str | None:
     if own:
         return own
     if source.images is None:
-        return DATA_PART if path.lower().endswith(DATA_PART_SUFFIXES) else "not a medium"
+        lower = path.lower()
+        if lower.endswith(DATA_PART_SUFFIXES):
+            return DATA_PART
+        return "archive" if lower.endswith(_SUFFIXES["archive"]) else "not a medium"
     if is_hidden(path):
         return "hidden"
     if path.rpartition("/")[2] == LOCK_NAME:

@@ -987,7 +987,7 @@ def test_the_command_prints_scores_and_says_errors_in_one_sentence(corpus: Path,
     assert (tmp_path / "out" / "metrics.json").exists() and (tmp_path / "out" / "predictions.parquet").exists()
     for words, code, said in (
         (["--benchmark", "bus-bra", "--protocol", "svm"], 2, "no protocol 'svm'"),
-        (["--benchmark", "bus-brb", "--protocol", "knn"], 2, "no kept picture of bus-brb; a label have"),
+        (["--benchmark", "bus-brb", "--protocol", "knn"], 2, "no kept picture of bus-brb; sources with a label: "),
         (["--benchmark", "hc18-2", "--protocol", "knn"], 2, "bus-bra"),
         (["--benchmark", "bus-bra", "--protocol", "knn", "--model", "other"], 2, "'other'"),
     ):
