@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 import pyarrow as pa
 import pydicom
 import pytest
 from conftest import openus, sample_words
 from PIL import Image
-from pydicom.uid import generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000MC, generate_uid
 
 from openus import leakage, manifest
 from openus.leakage.sides import Picture, Side, _Prints
@@ -465,6 +467,31 @@ def test_a_folder_that_cannot_be_listed_shuts_the_gate(sample: Path, tmp_path: P
     assert ran.exit_code == 1 and "the folder more could not be listed" in ran.stderr
 
 
+def test_a_medium_that_cannot_be_read_shuts_the_gate_and_what_is_none_does_not(sample: Path, tmp_path: Path) -> None:
+    images = sample / "bus-bra" / "BUSBRA" / "Images"
+    mine = tmp_path / "mine"
+    (mine / "P2").mkdir(parents=True)
+    dicom = pydicom.dcmread(sample / "_local" / "dicom" / "P1" / "IM000001")
+    dicom.save_as(mine / "P1.dcm")
+    (mine / "LICENSE").write_text("Anybody may look.")
+    (mine / "table.csv").write_text("ID,fold\n1,2\n")
+    (mine / "._P1.dcm").write_bytes(b"\0\x05\x16\7 of a Mac")
+    assert check("--pretrain", images, "--held-out", mine)[0] == 0
+    dicom.file_meta.TransferSyntaxUID = JPEG2000MC
+    dicom.PixelData = encapsulate([b"nobody here reads it"])
+    dicom.save_as(tmp_path / "rare.dcm")
+    with h5py.File(tmp_path / "pictures.h5", "w") as file:
+        file["pictures"] = np.zeros((2, 80, 80), np.uint8)
+    (tmp_path / "empty.png").touch()
+    for name in ("rare.dcm", "pictures.h5", "empty.png"):
+        shutil.copy(tmp_path / name, mine / "P2" / name)
+        ran = openus("check-leakage", "--pretrain", images, "--held-out", mine)
+        assert (
+            ran.exit_code == 1 and f"{mine / 'P2'}: {name}" in ran.stderr and "convert it, or take it out" in ran.stderr
+        )
+        (mine / "P2" / name).unlink()
+
+
 def test_what_is_not_compared_is_said(corpus: Path, sample: Path) -> None:
     images = sample / "bus-bra" / "BUSBRA" / "Images"
     code, found = check("--pretrain", corpus, "--held-out", images)  # the corpus holds bus-bra, but held out
@@ -504,6 +531,29 @@ def test_a_picture_in_two_parts_of_a_split_leaks(sample: Path, tmp_path: Path) -
     split.write_text("key,split\n000_HC,train\n000_HC,test\n")
     code, found = check("--pretrain", sample / "hc18" / "training_set", "--split", split)
     assert code == 1 and found["leaks"][0]["detail"] == "it stands in the parts test, train"
+
+
+def test_frames_of_one_clip_are_compared_and_leak_whatever_they_show(sample: Path, tmp_path: Path) -> None:
+    """Three pictures that are nearly the same, and one that is quite another."""
+    picture = np.asarray(Image.open(sample / "bus-bra" / "BUSBRA" / "Images" / "bus_0003-s.png").convert("L"))
+    noise = np.random.default_rng(0).integers(0, 256, picture.shape, np.uint8)
+    mine = tmp_path / "mine"
+    _clip(mine / "clip.gif", [*(np.roll(picture, n, axis=1) for n in range(3)), noise])
+    split = tmp_path / "split.csv"
+    split.write_text("key,split\nclip.gif#0,train\nclip.gif#1,test\nclip.gif#2,train\nclip.gif#3,val\n")
+    code, found = check("--pretrain", mine, "--split", split)
+    pairs = [(leak["rule"], leak["pretrain_key"], leak["held_out_key"]) for leak in found["leaks"]]
+    near = [("near", "clip.gif#0", "clip.gif#1"), ("near", "clip.gif#1", "clip.gif#2")]
+    first = [("patient", "clip.gif#0", f"clip.gif#{n}") for n in (1, 3)]
+    assert code == 1 and pairs == [*near, *first, *(("patient", "clip.gif#1", f"clip.gif#{n}") for n in (2, 3))]
+    assert found["leaks"][2]["detail"] == "train | test: clip clip.gif is on both sides"
+    words = ["--local", f"mine={mine}", "--out", tmp_path / "o"]
+    assert openus("build-shards", *words).exit_code == 0
+    kept = [row for row in manifest.read(tmp_path / "o" / "manifest.parquet").to_pylist() if row["status"] == "kept"]
+    split.write_text("key,split\n" + "".join(f"{row['key']},{part}\n" for row, part in zip(kept, "ab", strict=True)))
+    code, found = check("--pretrain", tmp_path / "o", "--split", split)
+    assert code == 1 and [leak["rule"] for leak in found["leaks"]] == ["patient"]
+    assert found["leaks"][0]["detail"] == f"a | b: clip {kept[0]['video_id']} is on both sides"
 
 
 def test_a_damaged_shard_shuts_the_gate(corpus: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 pixel     a pretrain picture is a held-out one, pixel by pixel
 near      it shows the same picture (resized, re-encoded, gamma, cropped, mirrored)
-patient   it is of a patient who is also held out; where one of two tells no patient, of the same examination
+patient   it is of a patient who is also held out; where one of two tells no patient, of the same examination; in a
+          split, of one clip
 relation  its source may share patients with a held-out one and is held out together with it
 """
 
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
 
 from openus import relations
 from openus.data import Progress, silent
@@ -227,23 +230,37 @@ def audit_split(
         findings.notes.append(note)
     findings.leaks += [Leak("pixel", key, key, f"it stands in the parts {', '.join(parts)}") for key, parts in torn]
     verdicts = adjudicated or {}
-    for match in search.matches(corpus.prints, None, params, progress):
-        a, b = corpus.pictures[match.i].key, corpus.pictures[match.j].key
-        if a in part and b in part and part[a] != part[b]:
-            leak = _pixel_leak(match, a, b)
-            leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
-            _judged(findings, leak, verdicts)
-    seen = {name: Patients() for name in sorted(set(part.values()))}
-    for picture in sorted((corpus.pictures[row] for row in rows), key=lambda picture: picture.key):
-        here = part[picture.key]
-        for there, patients in seen.items():
-            if there != here and (found := patients.find(picture.patients, picture.studies)):
-                detail = f"{there} | {here}: {found[1]} is on both sides"
-                findings.leaks.append(Leak("patient", found[0], picture.key, detail))
-        seen[here].add(picture.key, picture.patients, picture.studies)
-    findings.leaks += _related_parts([corpus.pictures[row] for row in rows], part)
+    named = corpus.at(rows)
+    number = {name: place for place, name in enumerate(sorted(set(part.values())))}
+    group = np.array([number[part[picture.key]] for picture in named.pictures])  # no pair is looked for inside a part
+    for match in search.matches(replace(named.prints, group=group), None, params, progress):
+        a, b = named.pictures[match.i].key, named.pictures[match.j].key
+        leak = _pixel_leak(match, a, b)
+        leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
+        _judged(findings, leak, verdicts)
+    findings.leaks += _divided_patients(named.pictures, part)
+    findings.leaks += _related_parts(named.pictures, part)
     _finish(findings, corpus, corpus)
     return findings
+
+
+def _divided_patients(pictures: Sequence[Picture], part: Mapping[str, str]) -> list[Leak]:
+    """Patients in two parts, and clips, which are of one patient each whether or not they tell whom."""
+    seen = {name: Patients() for name in sorted(set(part.values()))}
+    clips: dict[tuple[str, str], str] = {}
+    leaks = []
+    for picture in sorted(pictures, key=lambda picture: picture.key):
+        here = part[picture.key]
+        for there, patients in seen.items():
+            found = patients.find(picture.patients, picture.studies)
+            if not found and picture.clip and (there, picture.clip) in clips:
+                found = clips[there, picture.clip], f"clip {picture.clip}"
+            if found and there != here:
+                leaks.append(Leak("patient", found[0], picture.key, f"{there} | {here}: {found[1]} is on both sides"))
+        seen[here].add(picture.key, picture.patients, picture.studies)
+        if picture.clip:
+            clips.setdefault((here, picture.clip), picture.key)
+    return leaks
 
 
 def _related_parts(pictures: Sequence[Picture], part: Mapping[str, str]) -> list[Leak]:

@@ -15,11 +15,11 @@ from openus import manifest, media, normalise
 from openus.data import Pixels, Progress, silent
 from openus.dedup import fingerprint
 from openus.dedup.search import Fingerprints
-from openus.errors import CorpusError, FileError, NotUltrasound, UnsupportedMedium, UsageError
+from openus.errors import CorpusError, FileError, NotUltrasound, UsageError
 from openus.params import Params
 from openus.pictures import pictures
 from openus.shards.read import digest, pictures_digest, samples
-from openus.storage import printable, walk
+from openus.storage import is_hidden, printable, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Picture:
     """Of the encoded bytes in the shard; None for loose pictures."""
     carries: str | None = None
     """The benchmark whose authors' mark the file bears."""
+    clip: str | None = None
+    """The clip or volume that it is a frame of; None for a still."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,10 @@ class Side:
 
     def only(self, role: str) -> Side:
         """The pictures of that role."""
-        rows = [row for row, picture in enumerate(self.pictures) if picture.role == role]
+        return self.at([row for row, picture in enumerate(self.pictures) if picture.role == role])
+
+    def at(self, rows: list[int]) -> Side:
+        """The pictures in these rows."""
         prints = self.prints
         return Side(
             self.name,
@@ -105,8 +110,8 @@ def read_side(path: Path, parameters: Params, progress: Progress = silent) -> Si
 
     Raises:
         UsageError: there is nothing of the kind at `path`.
-        CorpusError: a shard or a picture is damaged, or shards that the manifest names are missing: a gate that
-            cannot see is shut.
+        CorpusError: a shard is damaged or missing where the manifest names it, or a file that is a picture or clip by
+            its bytes or its name cannot be read: a gate that cannot see is shut.
     """
     if not path.exists():
         raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
@@ -136,6 +141,7 @@ def _corpus(path: Path, progress: Progress) -> Side:
         "patient_id",
         "study_id",
         "raw_path",
+        "video_id",
         "carries",
         "shard",
         "offset",
@@ -190,7 +196,8 @@ def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Pictu
     patients, studies = (
         frozenset(value for value in (meta.get(name), row.get(name)) if value) for name in ("patient_id", "study_id")
     )
-    return Picture(key, role, source, patients, studies, path, carries=row.get("carries") or meta.get("carries"))
+    carries, clip = (row.get(name) or meta.get(name) for name in ("carries", "video_id"))
+    return Picture(key, role, source, patients, studies, path, carries=carries, clip=clip)
 
 
 def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
@@ -200,22 +207,23 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
         raise CorpusError(f"{root}: the folder {unlisted[0][0]} could not be listed: {unlisted[0][1]}.", "Open it.")
     found: list[Picture] = []
     prints = _Prints()
-    for number, path in enumerate(paths):
+    for number, path in enumerate(paths, start=1):
         try:
-            if media.sniff(root / path) is None:
+            if media.sniff(root / path) is None and (media.suffix_format(path) is None or is_hidden(path)):
                 continue
             for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
                 name = printable(path)
-                key = name if decoded.index is None else f"{name}#{decoded.index}"
-                found.append(Picture(key, raw_path=name, carries=decoded.header.carries))
-                prints.add(normalised.pixels, group=number)
-        except (NotUltrasound, UnsupportedMedium):
+                key, clip = (name, None) if decoded.index is None else (f"{name}#{decoded.index}", name)
+                found.append(Picture(key, raw_path=name, carries=decoded.header.carries, clip=clip))
+                prints.add(normalised.pixels)
+        except NotUltrasound:
             continue
         except FileError as error:
             raise CorpusError(
-                f"{root}: {error.message}", "A gate that cannot see is shut: mend or remove it."
+                f"{printable(str((root / path).parent))}: {error.message}",
+                "A gate that cannot see is shut: mend it, convert it, or take it out of the folder.",
             ) from error
-        progress(f"files of {root.name} read", number + 1, len(paths))
+        progress(f"files of {root.name} read", number, len(paths))
     if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
     return Side(str(root), found, prints.table())
@@ -238,21 +246,19 @@ class _Prints:
     phash: list[int] = field(default_factory=list)
     thumbs: list[np.ndarray[Any, np.dtype[np.uint8]]] = field(default_factory=list)
     sha: list[str] = field(default_factory=list)
-    group: list[int] = field(default_factory=list)
 
-    def add(self, pixels: Pixels, group: int = -1) -> None:
+    def add(self, pixels: Pixels) -> None:
         value, thumb = fingerprint.fingerprint(pixels)
         self.phash.append(value)
         self.thumbs.append(thumb)
         # blank pictures are equal everywhere and say nothing of a leak
         blank = normalise.quality(pixels) == "blank"
         self.sha.append(f"blank {len(self.sha)}" if blank else fingerprint.pixel_sha256(pixels))
-        self.group.append(group)
 
     def table(self) -> Fingerprints:
         side = fingerprint.THUMB_SIDE
         thumbs = np.stack(self.thumbs) if self.thumbs else np.zeros((0, side, side), np.uint8)
-        return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.array(self.group, np.int64))
+        return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.full(len(self.sha), -1))
 
 
 def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress = silent) -> tuple[Side, Side]:
