@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import io
 import shutil
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from conftest import openus
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openus import manifest
 from openus.errors import CorpusError
+from openus.leakage import read_side
+from openus.params import Params
 from openus.shards.read import digest, picture_bytes, pictures_digest, samples
+from openus.shards.sheet import contact_sheet
 from openus.shards.verify import verify
 from openus.shards.write import Sample, sample_json, write_shards
 
@@ -143,6 +150,63 @@ def test_verify_sees_altered_json(tmp_path: Path) -> None:
     shard = corpus / "shards" / "pretrain-000000.tar"
     shard.write_bytes(shard.read_bytes().replace(b'"role":"pretrain"', b'"role":"held-out"'))
     assert {fault.error for fault in verify(corpus).faults} == {"its JSON says another role than the manifest"}
+
+
+def _altered(corpus: Path, picture: bytes | None, meta: bytes | None) -> str:
+    """Another picture or JSON in the first sample of a corpus; its key."""
+    shard = corpus / "shards" / "pretrain-000000.tar"
+    with tarfile.open(shard) as tar:
+        members = [(member, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+    key = members[0][0].name.partition(".")[0]
+    with tarfile.open(shard, "w") as tar:
+        for number, (member, was) in enumerate(members):
+            content = {0: picture, 1: meta}.get(number)
+            content = was if content is None else content
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return key
+
+
+def _claiming(side: int) -> bytes:
+    """A PNG whose header says that it is so large."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        _picture(0)[:8]
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + b"\0\0\0\4IDAT1234\0\0\0\0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("picture", "meta", "said"),
+    [
+        (b"", None, "does not decode"),
+        (_claiming(60_000), None, "does not decode"),
+        (None, b'{"source": ["busi"]}', "source"),
+        (None, b"[1]", "is no object"),
+        (None, b'{"source": "\\ud800"}', "cannot be read"),
+        (None, b"[" * 100_000, "cannot be read"),
+    ],
+)
+def test_whatever_stands_in_a_shard_verify_and_gate_name_it(
+    tmp_path: Path, picture: bytes | None, meta: bytes | None, said: str
+) -> None:
+    key = _altered(_corpus(tmp_path), picture, meta)
+    ran = openus("verify", tmp_path, "--json")
+    assert ran.exit_code == 1 and any(
+        key in (fault["key"] or fault["error"]) and fault["shard"] == "shards/pretrain-000000.tar"
+        for fault in ran.json["errors"]
+    )
+    with pytest.raises(CorpusError, match=rf"pretrain-000000\.tar.*{key}.*{said}"):
+        read_side(tmp_path / "shards", Params())
+    if picture is not None:
+        rows = manifest.read(tmp_path / "manifest.parquet").to_pylist()
+        rows[0]["size"] = len(picture)
+        manifest.write(manifest.table(rows), tmp_path / "manifest.parquet")
+        with pytest.raises(CorpusError, match=f"{key} does not decode"):
+            contact_sheet(tmp_path, tmp_path / "sheet.png")
 
 
 @pytest.mark.parametrize("cut", [100, 700, 1600])

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from openus import manifest, media, normalise
@@ -18,8 +17,11 @@ from openus.dedup.search import Fingerprints
 from openus.errors import CorpusError, FileError, NotUltrasound, UsageError
 from openus.params import Params
 from openus.pictures import pictures
-from openus.shards.read import digest, pictures_digest, samples
+from openus.shards.read import StoredSample, decoded, digest, pictures_digest, samples
 from openus.storage import is_hidden, printable, walk
+
+_SAID = ("role", "source", "patient_id", "study_id", "video_id", "raw_path", "carries")
+"""What manifest and sample say of a picture that a rule looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,8 @@ def read_side(path: Path, parameters: Params, progress: Progress = silent) -> Si
 
     Raises:
         UsageError: there is nothing of the kind at `path`.
-        CorpusError: a shard is damaged or missing where the manifest names it, or a file that is a picture or clip by
-            its bytes or its name cannot be read: a gate that cannot see is shut.
+        CorpusError: a shard is damaged, or missing where the manifest names it, or a file that is a picture or clip by
+            its bytes cannot be read: a gate that cannot see is shut.
     """
     if not path.exists():
         raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
@@ -134,20 +136,7 @@ def _corpus(path: Path, progress: Progress) -> Side:
     """The shards beside a manifest, whatever its rows say; rows add role and patient."""
     table = manifest.read(path)
     tars = sorted((path.parent / "shards").glob("*.tar"))
-    columns = (
-        "key",
-        "role",
-        "source",
-        "patient_id",
-        "study_id",
-        "raw_path",
-        "video_id",
-        "carries",
-        "shard",
-        "offset",
-        "size",
-        "status",
-    )
+    columns = ("key", *_SAID, "shard", "offset", "size", "status")
     rows = {row["key"]: row for row in table.select([n for n in columns if n in table.column_names]).to_pylist()}
     kept = {key for key, row in rows.items() if row.get("status") == "kept"}
     side = _shards(str(path), tars, rows, manifest.salt_of(table), progress)
@@ -166,7 +155,7 @@ def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: 
     found: list[Picture] = []
     for number, tar in enumerate(tars, start=1):
         for sample in samples(tar):
-            pixels = _decoded(sample.picture)
+            pixels = decoded(sample.picture)
             if pixels is None:
                 raise CorpusError(f"{tar.name}: {sample.key} does not decode.", "`openus verify` tells more.")
             row = rows.get(sample.key, {})
@@ -179,7 +168,7 @@ def _shards(name: str, tars: list[Path], rows: dict[str, dict[str, Any]], salt: 
                     f"{name}: the address of {sample.key} is not where {tar.name} has it.",
                     "Who reads by address would see another picture than the gate: build the corpus again.",
                 )
-            one = _picture(sample.key, sample.meta or {}, row)
+            one = _picture(sample.key, _words(tar, sample), row)
             found.append(replace(one, sha256=hashlib.sha256(sample.picture).hexdigest()))
             prints.add(pixels)
         progress("shards read", number, len(tars))
@@ -190,7 +179,19 @@ def _address(row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return row.get("shard"), row.get("offset"), row.get("size")
 
 
-def _picture(key: str, meta: Mapping[str, Any], row: Mapping[str, Any]) -> Picture:
+def _words(tar: Path, sample: StoredSample) -> dict[str, str]:
+    """What the sample's JSON says of it by the names that the rules look at, numbers as text."""
+    found = {}
+    for name in _SAID:
+        value = (sample.meta or {}).get(name)
+        if isinstance(value, list | dict):
+            raise CorpusError(f"{tar.name}: the JSON of {sample.key} gives no word as {name}.", "Look at the shard.")
+        if value is not None:
+            found[name] = str(value)
+    return found
+
+
+def _picture(key: str, meta: Mapping[str, str], row: Mapping[str, Any]) -> Picture:
     """What sample and row say together; of patients and examinations, either counts."""
     role, source, path = (row.get(name) or meta.get(name) for name in ("role", "source", "raw_path"))
     patients, studies = (
@@ -206,10 +207,13 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
     if unlisted:
         raise CorpusError(f"{root}: the folder {unlisted[0][0]} could not be listed: {unlisted[0][1]}.", "Open it.")
     found: list[Picture] = []
+    misnamed: list[str] = []
     prints = _Prints()
     for number, path in enumerate(paths, start=1):
         try:
-            if media.sniff(root / path) is None and (media.suffix_format(path) is None or is_hidden(path)):
+            if media.sniff(root / path) is None:
+                if media.suffix_format(path) and not is_hidden(path):
+                    misnamed.append(printable(path))
                 continue
             for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
                 name = printable(path)
@@ -226,17 +230,10 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
         progress(f"files of {root.name} read", number, len(paths))
     if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
-    return Side(str(root), found, prints.table())
-
-
-def _decoded(content: bytes) -> Pixels | None:
-    """A stored picture: gray, or RGB."""
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        return None
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2RGB)
-    return np.asarray(picture, dtype=np.uint8)
+    side = Side(str(root), found, prints.table())
+    if misnamed:
+        side.notes.append(f"{len(misnamed)} files of {root} are no media as their names say, {misnamed[0]} among them")
+    return side
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from openus.data import Pixels
 from openus.errors import CorpusError
-from openus.storage import sha256_file
+from openus.storage import printable, sha256_file
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "pgm", "ppm")
 
@@ -87,12 +87,24 @@ def _sample(shard: Path, tar: tarfile.TarFile, key: str, members: list[tarfile.T
     for member in members:
         file = tar.extractfile(member)
         content[member.name] = file.read() if file is not None else b""
-    meta = next((json.loads(content[m.name]) for m in members if _split(m.name)[1] == "json"), None)
+    meta = next((_meta(shard, key, content[m.name]) for m in members if _split(m.name)[1] == "json"), None)
     pictures = [member for member in members if _split(member.name)[1] in PICTURES]
     if not pictures:
         raise CorpusError(f"{shard.name}: the sample {key} has no picture of a kind read here.", "Look at the shard.")
     for member in pictures:
-        yield StoredSample(key, _split(member.name)[1], content[member.name], meta, member.offset_data)
+        yield StoredSample(printable(key), _split(member.name)[1], content[member.name], meta, member.offset_data)
+
+
+def _meta(shard: Path, key: str, content: bytes) -> dict[str, Any]:
+    """What the JSON of a sample says."""
+    try:
+        meta = json.loads(content)
+        json.dumps(meta, ensure_ascii=False).encode()  # half a surrogate pair could not be told on
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{shard.name}: the JSON of {key} cannot be read: {error}.", "Look at the shard.") from error
+    if not isinstance(meta, dict):
+        raise CorpusError(f"{shard.name}: the JSON of {key} is no object of names and values.", "Look at the shard.")
+    return meta
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -116,11 +128,9 @@ def _has_end(shard: Path) -> bool:
 def decoded(content: bytes) -> Pixels | None:
     """A stored picture: uint8 [H, W] gray or [H, W, 3] RGB; None when the bytes are none, or claim to be too large."""
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
-    if picture is None:
-        return None
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2RGB)
-    return np.asarray(picture, dtype=np.uint8)
+    if picture is not None and picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return None if picture is None else np.asarray(picture, dtype=np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from openus import manifest
 from openus.errors import CorpusError
-from openus.shards.read import picture_bytes
+from openus.shards.read import decoded, picture_bytes
 from openus.storage import atomic
 
 TILE = 160
@@ -36,13 +36,16 @@ def contact_sheet(corpus: Path, path: Path, columns: int = 8, rows: int = 8) -> 
     sheet = np.full((-(-len(drawn) // columns) * (TILE + CAPTION) or 1, columns * TILE, 3), 255, np.uint8)
     for number, row in enumerate(drawn):
         content = picture_bytes(corpus, row["shard"], int(row["offset"]), int(row["size"]))
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        picture = decoded(content)
         if picture is None:
             raise CorpusError(f"{row['key']} does not decode.", "`openus verify` tells more.")
+        colours = cv2.COLOR_GRAY2BGR if picture.ndim == 2 else cv2.COLOR_RGB2BGR
         top, left = number // columns * (TILE + CAPTION), number % columns * TILE
         scale = (TILE - 4) / max(picture.shape[:2])
         size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        small = cv2.resize(
+            cv2.cvtColor(picture, colours), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
         y, x = top + (TILE - small.shape[0]) // 2, left + (TILE - small.shape[1]) // 2
         sheet[top : top + TILE, left + 2 : left + TILE - 2] = 0
         sheet[y : y + small.shape[0], x : x + small.shape[1]] = small

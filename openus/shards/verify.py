@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from openus import manifest
 from openus.data import Progress, silent
 from openus.errors import CorpusError
-from openus.shards.read import StoredSample, samples
+from openus.shards.read import StoredSample, decoded, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,9 @@ def _check(sample: StoredSample, shard: str, row: dict[str, Any] | None) -> list
         errors.append("the checksum of the picture differs")
     if sample.meta is None:
         errors.append("it has no JSON")
-    elif differing := sorted(set(sample.meta.items()) ^ set(manifest.sample_meta(row).items())):
-        errors.append(f"its JSON says another {differing[0][0]} than the manifest")
-    picture = cv2.imdecode(np.frombuffer(sample.picture, np.uint8), cv2.IMREAD_UNCHANGED)
+    elif differing := _differing(sample.meta, manifest.sample_meta(row)):
+        errors.append(f"its JSON says another {differing} than the manifest")
+    picture = decoded(sample.picture)
     if picture is None:
         errors.append("the picture does not decode")
     else:
@@ -99,3 +96,8 @@ def _check(sample: StoredSample, shard: str, row: dict[str, Any] | None) -> list
         if (picture.shape[1], picture.shape[0], channels) != (row["width"], row["height"], row["channels"]):
             errors.append(f"the picture is {picture.shape[1]} × {picture.shape[0]} × {channels}, not as the row says")
     return errors
+
+
+def _differing(a: dict[str, Any], b: dict[str, Any]) -> str | None:
+    """The first name whose values differ or that only one of them has. Values out of a shard may be of any kind."""
+    return next((name for name in sorted(a | b) if name not in a or name not in b or a[name] != b[name]), None)
