@@ -12,6 +12,24 @@ from openus.relations import is_own
 from openus.storage import walk
 from pipelines.settings import load, stage, write_json
 
+
+def listing(folder: Path) -> dict[str, Any]:
+    """How many files lie below `folder`, and a digest of their paths, sizes and times, and of what cannot be looked at
+    (a link that leads nowhere, a shut folder): the build accounts for that too."""
+    digest = hashlib.sha256()
+    paths, unlisted = walk(folder)
+    for path in paths:
+        try:
+            stat = (folder / path).stat()
+            line = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        except OSError:
+            line = f"{path}\0None\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    for path, reason in unlisted:
+        digest.update(f"{path}/\0{reason}\n".encode("utf-8", "surrogateescape"))
+    return {"files": len(paths), "listing": digest.hexdigest()}
+
+
 if __name__ == "__main__":
     with stage():
         settings = load()
@@ -20,12 +38,7 @@ if __name__ == "__main__":
             folder = settings.folder(slug)
             if not folder.is_dir():
                 raise CorpusError(f"{slug}: there is no folder {folder}.", f"`openus info {slug}` says how to get it.")
-            digest = hashlib.sha256()
-            paths, _ = walk(folder)
-            for path in paths:
-                stat = (folder / path).stat()
-                digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-            listing: dict[str, Any] = {"files": len(paths), "listing": digest.hexdigest()}
+            found = listing(folder)
             if is_own(slug):  # another key makes other patient ids
-                listing["salt"] = salt_from().fingerprint
-            write_json(Path("results/raw") / f"{slug}.json", listing)
+                found["salt"] = salt_from().fingerprint
+            write_json(Path("results/raw") / f"{slug}.json", found)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, ClassVar
 
 from openus import sources
 from openus.command import border
-from openus.params import LocalParams, Params, from_yaml
+from openus.params import Count, LocalParams, Params, from_yaml, read_section
 from openus.relations import is_own, own_name, own_slug
 from openus.sources import Source, local
 
@@ -20,20 +19,29 @@ FILE = Path("params.yaml")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`pipeline:` of params.yaml beside the build's parameters."""
+class Section:
+    """`pipeline:` of params.yaml."""
 
-    params: Params
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
     sample: int | None
     root: Path
     staging: Path
     out: Path
-    workers: int
-    archives: dict[str, Path]
+    workers: Count
+    archives: Mapping[str, Path] | None
+    """Name of an own archive -> its folder."""
+
+
+@dataclass(frozen=True)
+class Settings(Section):
+    """The pipeline's own section beside the build's parameters."""
+
+    params: Params
 
     def folder(self, slug: str) -> Path:
         """Where the raw files of a source lie."""
-        return self.archives[own_name(slug)] if is_own(slug) else self.root / slug
+        return (self.archives or {})[own_name(slug)] if is_own(slug) else self.root / slug
 
     def source(self, slug: str) -> Source:
         """A source by slug; `local-NAME` is the archive of that name."""
@@ -44,22 +52,13 @@ class Settings:
 
     @property
     def slugs(self) -> list[str]:
-        """All sources of this run: the keys of `sources:` and the archives."""
-        return [*self.params.sources, *map(own_slug, self.archives)]
+        """All sources of this run: the keys of `sources:` and the archives, whose overrides stand in `sources:` too."""
+        return [*(slug for slug in self.params.sources if not is_own(slug)), *map(own_slug, self.archives or {})]
 
 
 def load(path: Path = FILE) -> Settings:
-    """The settings in force."""
-    own: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["pipeline"]
-    return Settings(
-        params=from_yaml(path),
-        sample=own["sample"],
-        root=Path(own["root"]),
-        staging=Path(own["staging"]),
-        out=Path(own["out"]),
-        workers=own["workers"],
-        archives={name: Path(folder) for name, folder in (own["archives"] or {}).items()},
-    )
+    """The settings in force. Raises ParamsError naming the path of what does not fit."""
+    return Settings(**vars(read_section(path, "pipeline", Section)), params=from_yaml(path))
 
 
 def stage() -> AbstractContextManager[None]:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from openus.errors import ParamsError
+from pipelines.raw import listing
+from pipelines.settings import load
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROOMS = [".dvc/config", ".dvc/.gitignore", ".dvcignore", "dvc.yaml", "params.yaml", "manifests"]
 ROOMS += ["openus", "model", "pipelines"]
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,8 @@ TRAINING = {
 """Less of the same: `make demo` runs all of it."""
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_chain_runs_repeats_nothing_and_stops_on_a_leak(checkout: Path) -> None:
     for old, new in TRAINING.items():
         change(checkout, old, new)
@@ -94,3 +98,38 @@ def test_the_chain_runs_repeats_nothing_and_stops_on_a_leak(checkout: Path) -> N
     leaky = dvc(checkout, "repro")
     assert leaky.returncode != 0 and "The leakage gate is shut" in leaky.stderr
     assert not {"counts", "pretrain"} & ran(leaky.stdout)
+
+
+def test_an_override_for_an_own_archive_adds_no_source(tmp_path: Path) -> None:
+    params = (REPOSITORY / "params.yaml").read_text()
+    own = "  local-ward: {normalise: {longest_side: 128}}\n  local-elsewhere: {}\n"
+    (tmp_path / "params.yaml").write_text(params.replace("  pocus: {}\n", f"  pocus: {{}}\n{own}"))
+    settings = load(tmp_path / "params.yaml")
+    assert settings.slugs == load(REPOSITORY / "params.yaml").slugs
+    assert settings.params.for_source("local-ward").normalise.longest_side == 128
+    assert settings.folder("local-ward") == Path("data/sample/_local/ward")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  workers: 2\n", "", "pipeline.workers"),
+        ("  workers: 2\n", "  workers: two\n", "pipeline.workers"),
+        ("  staging: staging", "  stagging: staging", "pipeline.st"),
+        ("  out: corpus", "  out: corpus\n  stagging: oops", "pipeline.stagging: unknown key"),
+    ],
+)
+def test_the_pipeline_s_own_section_is_read_strictly(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (tmp_path / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text().replace(old, new, 1))
+    with pytest.raises(ParamsError, match=said):
+        load(tmp_path / "params.yaml")
+
+
+def test_what_cannot_be_looked_at_is_listed_like_all_else(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    before = listing(tmp_path)
+    (tmp_path / "b.png").symlink_to("nowhere")
+    dangling = listing(tmp_path)
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    assert (before["files"], dangling["files"]) == (1, 2) and listing(tmp_path)["files"] == 2
+    assert len({one["listing"] for one in (before, dangling, listing(tmp_path))}) == 3
