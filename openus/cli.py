@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from openus import __version__
-from openus.command import AS_JSON, DEBUG, PATH, Group
+from openus.command import AS_JSON, DEBUG, NEW_FILE, PATH, RAW_PATH, Group, shown
 from openus.errors import UsageError
 
 
@@ -82,7 +82,7 @@ def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) ->
             raise click.BadParameter(f"{value!r} is not NAME=PATH")
         if name in found:
             raise click.BadParameter(f"{name} is named twice")
-        found[name] = Path(path)
+        found[name] = RAW_PATH.convert(path, param, ctx)
     return found
 
 
@@ -90,9 +90,11 @@ def _own(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) ->
 @click.argument("slugs", nargs=-1, metavar="[SLUG]...")
 @click.option("--all", "everything", is_flag=True, help="Every source; what needs a person is listed at the end.")
 @click.option("--open", "only_open", is_flag=True, help="Every source that needs no account; the rest is listed.")
-@click.option("--root", type=PATH, default=Path("raw"), show_default=True, help="Folder that holds <slug>/ for each.")
+@click.option(
+    "--root", type=RAW_PATH, default=Path("raw"), show_default=True, help="Folder that holds <slug>/ for each."
+)
 @click.option("--jobs", type=click.IntRange(1), default=4, show_default=True, help="Downloads at once.")
-@click.option("--from", "origin", type=PATH, help="Adopt what you fetched by hand: an archive, or a folder.")
+@click.option("--from", "origin", type=RAW_PATH, help="Adopt what you fetched by hand: an archive, or a folder.")
 @click.option("--accept-licence", is_flag=True, help="You read the terms that are not open, and accept them.")
 @click.option("--mirror", is_flag=True, help="Take the copy on Hugging Face that the card names.")
 @click.option("--keep-archives", is_flag=True, help="Keep archives beside what came out of them.")
@@ -133,7 +135,7 @@ def fetch(
     def done(one: Fetched | site.Missed) -> None:
         came.append(one)
         if not as_json:
-            click.echo(terminal.fetched_text(one), err=isinstance(one, site.Missed))
+            click.echo(shown(terminal.fetched_text(one), lines=True), err=isinstance(one, site.Missed))
 
     with Client() as client, transfers() as report:
         if origin is not None:
@@ -151,7 +153,7 @@ def fetch(
 
 
 @main.command("verify-raw")
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, type=RAW_PATH, metavar="DIR...")
 @AS_JSON
 def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
     """Compare each ROOT/<slug> folder DIR, byte for byte, with the lock file of what came. Needs no network."""
@@ -166,7 +168,7 @@ def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
         wrong[str(folder)] = locks.differences(folder, lock)
         if not as_json:
             for line in wrong[str(folder)]:
-                click.echo(f"{folder}: {line}")
+                click.echo(shown(f"{folder}: {line}"))
             count = len(lock.due())
             click.echo(f"{folder}: {count} files: {'NOT as they came' if wrong[str(folder)] else 'as they came'}.")
     if as_json:
@@ -177,7 +179,7 @@ def verify_raw(folders: tuple[Path, ...], as_json: bool) -> None:
 
 @main.command("build-shards")
 @click.argument("slugs", nargs=-1, metavar="[SLUG]...")
-@click.option("--root", type=PATH, help="Folder that holds <slug>/ for each downloaded source.")
+@click.option("--root", type=RAW_PATH, help="Folder that holds <slug>/ for each downloaded source.")
 @click.option("--out", type=PATH, required=True, help="Folder for the corpus.")
 @click.option("--local", "own", multiple=True, metavar="NAME=PATH", callback=_own, help="Add an archive of your own.")
 @click.option("--params", "params_file", type=PATH, help="YAML file with any part of the parameters.")
@@ -257,7 +259,7 @@ def verify(out: Path, as_json: bool) -> None:
         _print_json({"ok": found.ok, "shards": found.shards, "samples": found.samples, "errors": errors})
     else:
         for fault in found.faults:
-            click.echo(f"{fault.shard}{' ' + fault.key if fault.key else ''}: {fault.error}")
+            click.echo(shown(f"{fault.shard}{' ' + fault.key if fault.key else ''}: {fault.error}"))
         click.echo(f"{found.samples} samples in {found.shards} shards: {'whole' if found.ok else 'NOT whole'}.")
     if not found.ok:
         raise click.exceptions.Exit(1)
@@ -269,7 +271,7 @@ def verify(out: Path, as_json: bool) -> None:
 @click.option("--split", type=PATH, help="CSV (picture, part): audit this split of the --pretrain corpus instead.")
 @click.option("--adjudicated", type=PATH, help="CSV a,b,verdict: your word on pairs (same or different).")
 @click.option("--params", "params_file", type=PATH, help="YAML file with any part of the parameters.")
-@click.option("--html", type=PATH, help="Write the findings as a page with the pairs side by side.")
+@click.option("--html", type=NEW_FILE, help="Write the findings as a page with the pairs side by side.")
 @AS_JSON
 def check_leakage(
     pretrain: Path | None,
@@ -308,19 +310,19 @@ def check_leakage(
                 raise UsageError("It needs two sides.", "Name --pretrain and --held-out.")
             left, right = leakage.sides(pretrain, held_out, parameters, report)
             findings = leakage.check(left, right, parameters.dedup, verdicts, report)
-    if html is not None:
-        write_text(html, leakage.page(findings, left, right))
     if as_json:
         _print_json(findings.as_json())
     else:
         for note in findings.notes:
-            click.echo(f"note: {note}", err=True)
+            click.echo(shown(f"note: {note}"), err=True)
         for leak in findings.leaks:
             pair = f"{leak.pretrain_path or leak.pretrain_key}  {leak.held_out_path or leak.held_out_key or '-'}"
-            click.echo(f"{leak.rule:8}  {pair}  {leak.detail}")
+            click.echo(shown(f"{leak.rule:8}  {pair}  {leak.detail}"))
         click.echo(findings.summary)
         if not findings.ok:
             click.echo("Build again with leakage.drop on, or write your word on a pair into a file for --adjudicated.")
+    if html is not None:
+        write_text(html, leakage.page(findings, left, right))
     if not findings.ok:
         raise click.exceptions.Exit(1)
 

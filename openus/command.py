@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,55 @@ import click
 
 from openus.errors import OpenusError
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path on this machine, with a name in UTF-8, since reports tell it; the folder of raw files may have any."""
+
+    def __init__(self, *, any_name: bool = False, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+        self.any_name = any_name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The Path, when it is one."""
+        name = os.fsdecode(value)
+        if re.match("[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
+            self.fail(f"{shown(name)} is no path on this machine: name a folder or file here.", param, ctx)
+        if not self.any_name and any("\ud800" <= char <= "\udfff" for char in name):
+            self.fail(f"{shown(name)} has a name that is no UTF-8: rename it, or link to it.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _NewFile(_Path):
+    """A file that will be written, in place of one of that name: known before the work whether it can be."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The Path, when a file can be made there."""
+        path: Path = super().convert(value, param, ctx)
+        folder = next(one for one in path.absolute().parents if os.access(one, os.F_OK))
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            self.fail(f"nothing can be written into {folder}: name another place.", param, ctx)
+        return path
+
+
+PATH = _Path()
+RAW_PATH = _Path(any_name=True)
+NEW_FILE = _NewFile(dir_okay=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """`text` as a terminal may have it: what is not printable (in a file's name, say) stands as an escape.
+
+    With `lines`, new lines are meant.
+
+    >>> shown("scan\\n\\x1b[2J.png")
+    'scan\\\\n\\\\x1b[2J.png'
+    """
+    return "".join(
+        char if char.isprintable() or (lines and char == "\n") else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 class Command(click.Command):
@@ -71,7 +119,7 @@ def border(*, debug: bool | None) -> Iterator[None]:
 
 
 def _leave(sentence: str, code: int) -> None:
-    click.echo(f"openus: {sentence}", err=True)
+    click.echo(f"openus: {shown(sentence, lines=True)}", err=True)
     sys.exit(code)
 
 
@@ -89,4 +137,4 @@ def _warnings_told() -> Iterator[None]:
 
 class _Told(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"openus: {record.getMessage()}", err=True)
+        click.echo(f"openus: {shown(record.getMessage(), lines=True)}", err=True)

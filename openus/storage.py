@@ -68,7 +68,7 @@ def is_hidden(path: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file name that Parquet, JSON and a terminal can hold: bytes that are no UTF-8 become `\\xNN`.
+    """A file name that Parquet and JSON can hold: bytes that are no UTF-8 become `\\xNN`.
 
     >>> printable("caf\\udce9.png")
     'caf\\\\xe9.png'
