@@ -516,7 +516,9 @@ def test_a_medium_that_cannot_be_read_shuts_the_gate_and_what_is_none_does_not(s
         (mine / "P2" / name).unlink()
     (mine / "P2" / "empty.png").touch()
     code, found = check("--pretrain", images, "--held-out", mine)
-    assert code == 0 and f"1 files of {mine} are no media as their names say, P2/empty.png among them" in found["notes"]
+    assert (
+        code == 0 and f"1 files of {mine} are named like media but are none, P2/empty.png among them" in found["notes"]
+    )
 
 
 def test_what_is_not_compared_is_said(corpus: Path, sample: Path) -> None:

@@ -215,10 +215,10 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
                 if media.suffix_format(path) and not is_hidden(path):
                     misnamed.append(printable(path))
                 continue
-            for decoded, normalised in pictures(root / path, parameters.decode, parameters.normalise):
+            for frame, normalised in pictures(root / path, parameters.decode, parameters.normalise):
                 name = printable(path)
-                key, clip = (name, None) if decoded.index is None else (f"{name}#{decoded.index}", name)
-                found.append(Picture(key, raw_path=name, carries=decoded.header.carries, clip=clip))
+                key, clip = (name, None) if frame.index is None else (f"{name}#{frame.index}", name)
+                found.append(Picture(key, raw_path=name, carries=frame.header.carries, clip=clip))
                 prints.add(normalised.pixels)
         except NotUltrasound:
             continue
@@ -232,7 +232,9 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
     side = Side(str(root), found, prints.table())
     if misnamed:
-        side.notes.append(f"{len(misnamed)} files of {root} are no media as their names say, {misnamed[0]} among them")
+        side.notes.append(
+            f"{len(misnamed)} files of {root} are named like media but are none, {misnamed[0]} among them"
+        )
     return side
 
 

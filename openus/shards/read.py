@@ -83,7 +83,7 @@ def samples(shard: Path) -> Iterator[StoredSample]:
 
 def _sample(shard: Path, tar: tarfile.TarFile, key: str, members: list[tarfile.TarInfo]) -> Iterator[StoredSample]:
     """The pictures of one sample."""
-    content = {}
+    key, content = printable(key), {}
     for member in members:
         file = tar.extractfile(member)
         content[member.name] = file.read() if file is not None else b""
@@ -92,7 +92,7 @@ def _sample(shard: Path, tar: tarfile.TarFile, key: str, members: list[tarfile.T
     if not pictures:
         raise CorpusError(f"{shard.name}: the sample {key} has no picture of a kind read here.", "Look at the shard.")
     for member in pictures:
-        yield StoredSample(printable(key), _split(member.name)[1], content[member.name], meta, member.offset_data)
+        yield StoredSample(key, _split(member.name)[1], content[member.name], meta, member.offset_data)
 
 
 def _meta(shard: Path, key: str, content: bytes) -> dict[str, Any]:
