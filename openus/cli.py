@@ -214,6 +214,7 @@ def build_shards(
     from openus.engine import ENGINES
     from openus.params import from_yaml
     from openus.progress import progress
+    from openus.relations import is_own
 
     parameters = from_yaml(params_file)
     if seed is not None:
@@ -237,6 +238,11 @@ def build_shards(
         packed = result["sources"][slug]["files"]["ignored"].get("archive", 0)
         hint = f" Archives lie there ({packed}): unpack them first." if packed else ""
         click.echo(f"openus: {slug}: no picture was found in its folder.{hint}", err=True)
+    for slug, count in result["sources"].items():
+        if slug not in empty and is_own(slug) and (packed := count["files"]["ignored"].get("archive", 0)):
+            click.echo(
+                f"openus: {slug}: archives lie there unopened ({packed}): unpack what you want of them.", err=True
+            )
     _print_json(result) if as_json else click.echo(terminal.counts_text(result, out))
     if set(empty) & set(slugs):
         raise click.exceptions.Exit(1)
@@ -252,6 +258,8 @@ def verify(out: Path, as_json: bool) -> None:
     from openus.progress import progress
     from openus.shards.verify import verify as run
 
+    if not out.is_dir():
+        raise UsageError(f"There is no folder {out}.", "Name the OUT of a build.")
     with progress() as report:
         found = run(out, report)
     if as_json:
@@ -289,7 +297,7 @@ def check_leakage(
     A split file has a column that names pictures (key, path, or file name without suffix: `key`, `ID`, `filename` …)
     and one that names their part (`split`, `fold`, `kFold`, `set` …).
     """
-    from openus import leakage
+    from openus import leakage, terminal
     from openus.dedup.adjudicate import adjudications
     from openus.params import from_yaml
     from openus.progress import progress
@@ -316,11 +324,13 @@ def check_leakage(
         for note in findings.notes:
             click.echo(shown(f"note: {note}"), err=True)
         for leak in findings.leaks:
-            pair = f"{leak.pretrain_path or leak.pretrain_key}  {leak.held_out_path or leak.held_out_key or '-'}"
-            click.echo(shown(f"{leak.rule:8}  {pair}  {leak.detail}"))
+            click.echo(shown(terminal.leak_text(leak)))
         click.echo(findings.summary)
         if not findings.ok:
-            click.echo("Build again with leakage.drop on, or write your word on a pair into a file for --adjudicated.")
+            way = "Put what belongs together into one part" if split else "Take them out of one side"
+            if not split and left.digest is not None:
+                way = "Build again with leakage.drop on"
+            click.echo(f"{way}, or write your word on a pair into a file for --adjudicated.")
     if html is not None:
         write_text(html, leakage.page(findings, left, right))
     if not findings.ok:

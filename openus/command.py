@@ -26,6 +26,8 @@ class _Path(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The Path, when it is one."""
         name = os.fsdecode(value)
+        if not name:
+            self.fail("an empty name is no path (a variable that is not set?).", param, ctx)
         if re.match("[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
             self.fail(f"{shown(name)} is no path on this machine: name a folder or file here.", param, ctx)
         if not self.any_name and any("\ud800" <= char <= "\udfff" for char in name):

@@ -11,6 +11,7 @@ from openus.storage import printable
 if TYPE_CHECKING:
     from openus.fetch.folder import Fetched
     from openus.fetch.source import Missed
+    from openus.leakage import Leak
 
 
 def fetched_text(one: Fetched | Missed) -> str:
@@ -72,3 +73,10 @@ def counts_text(result: Mapping[str, Any], out: Path) -> str:
         f"manifest: {out}/manifest.parquet   rejected: {out}/rejected.parquet   counts: {out}/build.json",
     ]
     return "\n".join(lines)
+
+
+def leak_text(leak: Leak) -> str:
+    """One finding: the rule, the two keys, as `--adjudicated` takes them, with the files that they are of, and why."""
+    sides = (leak.pretrain_key, leak.pretrain_path), (leak.held_out_key, leak.held_out_path)
+    pair = (f"{key} ({path})" if key and path not in (None, key) else key or "-" for key, path in sides)
+    return "  ".join([f"{leak.rule:8}", *pair, leak.detail])

@@ -2,18 +2,22 @@
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from openus import manifest
 from openus.build import Decisions, claim, curated, pack, salt_from, write_summary
+from openus.build.staging import locked
 from pipelines.dedup import OUT as DECISIONS
 from pipelines.settings import load, stage, write_json
 
 if __name__ == "__main__":
-    with stage():
+    with stage(), ExitStack() as locks:
         settings = load()
         claim(settings.out)
+        locks.enter_context(locked(settings.out))
+        locks.enter_context(locked(settings.staging))
         counts = json.loads((DECISIONS / "counts.json").read_text(encoding="utf-8"))
         table = manifest.read(DECISIONS / "decisions.parquet")
         rejected = manifest.read(DECISIONS / "rejected.parquet")

@@ -24,7 +24,7 @@ from conftest import openus, sample_words
 
 from openus import manifest
 from openus.build import identity
-from openus.build.decide import DECIDED
+from openus.build.decide import DECIDED, _follow_clips
 from openus.build.staging import ITEMS, STAGED, Segments
 from openus.data import Item, Reading
 from openus.dedup.fingerprint import fingerprint
@@ -570,6 +570,28 @@ def test_a_staging_folder_is_used_by_one_build(sample: Path, tmp_path: Path) -> 
             words = ["busi", "--root", sample, "--out", tmp_path / "o", "--staging", tmp_path / "s"]
             ran = openus("build-shards", *words)
         assert ran.exit_code == 1 and f"{tmp_path / held} is in use by another build." in ran.stderr
+
+
+def test_archives_in_a_folder_of_ones_own_are_told(tmp_path: Path, sample: Path) -> None:
+    shutil.copytree(sample / "_local" / "ward", tmp_path / "ward")
+    (tmp_path / "ward" / "older.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    ran = openus("build-shards", "--local", f"ward={tmp_path / 'ward'}", "--out", tmp_path / "o")
+    assert ran.exit_code == 0 and "local-ward: archives lie there unopened (1)" in ran.stderr
+    told = json.loads((tmp_path / "o/build.json").read_text())["sources"]["local-ward"]["files"]["ignored"]
+    assert told["archive"] == 1
+
+
+def test_what_a_redundant_frame_repeats_is_followed_as_the_frames_were_read() -> None:
+    """Keys are in the order of the frames in the file; a Reading may take them in another."""
+
+    def frame(number: int, position: int, repeats: int | None, reason: str | None) -> dict[str, Any]:
+        told = None if repeats is None else ("unit", repeats)
+        row = {"key": f"k{number}", "_unit": ("unit", position), "repeats": told, "duplicate_of": None}
+        return row | {"drop_reason": reason}
+
+    rows = [frame(0, 2, 1, "redundant-frame"), frame(1, 1, 0, "redundant-frame"), frame(2, 0, None, None)]
+    _follow_clips(rows)
+    assert [row["duplicate_of"] for row in rows] == ["k2", "k2", None]
 
 
 def test_a_source_without_pictures_is_zeros_unless_it_was_named(tmp_path: Path, sample: Path) -> None:

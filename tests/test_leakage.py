@@ -179,6 +179,9 @@ def test_blank_pictures_are_no_leak(sample: Path, tmp_path: Path) -> None:
     shutil.copy(sample / "hc18" / "training_set" / "000_HC.png", tmp_path / "mine")
     code, found = check("--pretrain", tmp_path / "mine", "--held-out", tmp_path / "test")
     assert (code, found["pretrain"], found["held_out"], found["leaks"]) == (0, 2, 1, [])
+    (tmp_path / "mine" / "000_HC.png").unlink()  # and both the first of their side
+    cv2.imwrite(str(tmp_path / "mine" / "blank.png"), np.random.default_rng(1).integers(0, 9, (96, 96), np.uint8))
+    assert check("--pretrain", tmp_path / "mine", "--held-out", tmp_path / "test")[1]["leaks"] == []
 
 
 def _clip(path: Path, frames: list[np.ndarray]) -> None:
@@ -375,9 +378,18 @@ def test_a_persons_word_counts_in_an_audit_too(sample: Path, tmp_path: Path) -> 
     assert code == 1 and {frozenset((leak["pretrain_key"], leak["held_out_key"])) for leak in found["leaks"]} == {
         frozenset((rows[a], rows[b]))
     }
+    told = openus("check-leakage", "--pretrain", tmp_path / "o", "--split", split).stdout
+    assert all(f"{rows[path]} ({path.partition('/')[2]})" in told for path in (a, b)) and "into one part, or" in told
     judged = tmp_path / "judged.csv"
-    judged.write_text(f"a,b,verdict\n{rows[a]},{rows[b]},different\n")
-    assert check("--pretrain", tmp_path / "o", "--split", split, "--adjudicated", judged)[0] == 0
+    judged.write_text(f"a,b,verdict\n{rows[a]},{rows[b]},different\n{rows[a]},elsewhere,different\n")
+    code, found = check("--pretrain", tmp_path / "o", "--split", split, "--adjudicated", judged)
+    assert code == 0 and "1 of 2 judged pairs name a key of no picture here, elsewhere among them" in found["notes"]
+    spelt = split.read_text().replace(",", ";").replace("key;split", "Key; Set")  # as a spreadsheet may write it
+    (tmp_path / "spelt.csv").write_text(spelt)
+    assert check("--pretrain", tmp_path / "o", "--split", tmp_path / "spelt.csv")[0] == 1
+    (tmp_path / "spelt.csv").write_text(spelt.replace(" Set", "Seite"))
+    ran = openus("check-leakage", "--pretrain", tmp_path / "o", "--split", tmp_path / "spelt.csv")
+    assert ran.exit_code == 2 and "no column that names parts; its first line is Key;Seite" in ran.stderr
 
 
 def _keep_all(folder: Path) -> Path:
@@ -479,6 +491,10 @@ def test_a_picture_that_cannot_be_read_shuts_the_gate(sample: Path, tmp_path: Pa
     (tmp_path / "mine" / "cut.png").write_bytes(picture[: len(picture) // 2])
     ran = openus("check-leakage", "--pretrain", images, "--held-out", tmp_path / "mine")
     assert ran.exit_code == 1 and "cut.png" in ran.stderr
+    for number in range(6):
+        (tmp_path / "mine" / f"cut{number}.png").write_bytes(picture[: len(picture) // 2])
+    ran = openus("check-leakage", "--pretrain", images, "--held-out", tmp_path / "mine")
+    assert ran.exit_code == 1 and "cut3.png" in ran.stderr and "(and 2 more)" in ran.stderr
 
 
 def test_a_folder_that_cannot_be_listed_shuts_the_gate(sample: Path, tmp_path: Path) -> None:

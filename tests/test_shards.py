@@ -133,6 +133,12 @@ def test_verify_of_a_whole_corpus(tmp_path: Path) -> None:
     assert (verdict.ok, verdict.shards, verdict.samples, verdict.faults) == (True, 3, 5, ())
 
 
+def test_verify_of_what_is_no_folder_is_wrong_use(tmp_path: Path) -> None:
+    for name, told in ((str(tmp_path / "none"), "There is no folder"), ("", "an empty name is no path")):
+        ran = openus("verify", name)
+        assert ran.exit_code == 2 and told in ran.stderr
+
+
 def test_verify_sees_a_flipped_bit(tmp_path: Path) -> None:
     corpus = _corpus(tmp_path)
     shard = corpus / "shards" / "pretrain-000001.tar"

@@ -294,7 +294,9 @@ def _set_clusters(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> N
 def _follow_clips(rows: list[dict[str, Any]]) -> None:
     """Let `duplicate_of` of a redundant frame name the kept frame that stands for the one it repeats."""
     at = {row["_unit"]: row for row in rows}
-    for row in rows:
+    for _, row in sorted(
+        at.items(), key=lambda item: item[0]
+    ):  # as they were read: what a frame repeats came before it
         if row["drop_reason"] == "redundant-frame" and row["repeats"] is not None:
             repeated = at[row["repeats"]]
             row["duplicate_of"] = repeated["key"] if repeated["drop_reason"] is None else repeated["duplicate_of"]

@@ -35,9 +35,9 @@ _Done = TypeVar("_Done")
 class Fingerprints:
     """Fingerprints of n pictures as columns.
 
-    phash: uint64 (n,) · thumbs: uint8 (n, 64, 64), may be memory-mapped · sha: n hex strings (`pixel_sha256`) ·
-    group: int64 (n,), the file that a frame comes from: a self-join looks for no pair inside a group. Negative: a group
-    of its own. A cross-join pays no heed to groups, which two tables number each for itself.
+    phash: uint64 (n,) · thumbs: uint8 (n, 64, 64), may be memory-mapped · sha: n hex strings (`pixel_sha256`), an empty
+    one is equal to none · group: int64 (n,), the file that a frame comes from: a self-join looks for no pair inside a
+    group. Negative: a group of its own. A cross-join pays no heed to groups, which two tables number each for itself.
     """
 
     phash: NDArray[np.uint64]
@@ -87,7 +87,8 @@ def _exact(a: Fingerprints, b: Fingerprints | None) -> Iterator[tuple[int, int]]
     stored = a if b is None else b
     rows: dict[str, list[int]] = defaultdict(list)
     for j, sha in enumerate(stored.sha):
-        rows[sha].append(j)
+        if sha:
+            rows[sha].append(j)
     for i, sha in enumerate(a.sha):
         others = [j for j in rows.get(sha, ()) if b is not None or (j > i and not 0 <= a.group[i] == a.group[j])]
         if others and a.thumbs[i].min() < a.thumbs[i].max():

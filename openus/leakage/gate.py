@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,8 +26,9 @@ from openus.leakage.sides import Picture, Side
 from openus.params import DedupParams
 from openus.patients import Patients
 
-KEY_COLUMNS = ("key", "id", "ID", "image", "filename", "Filename", "path", "raw_path")
-SPLIT_COLUMNS = ("split", "fold", "kFold", "set", "subset", "partition")
+KEY_COLUMNS = ("key", "id", "image", "filename", "path", "raw_path")
+SPLIT_COLUMNS = ("split", "fold", "kfold", "set", "subset", "partition")
+"""Names of columns, in small letters: a table may have them in any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def check(
         for a, b in (sorted(pair), sorted(pair, reverse=True)):
             if same and a in present[0] and b in present[1] and (a, b) not in found:
                 findings.leaks.append(Leak("near", a, b, "a person has found them the same"))
+    findings.notes += _strangers(verdicts, present[0] | present[1])
     findings.leaks += _patients(pretrain, held_out, findings.notes)
     findings.leaks += _relations(pretrain, held_out)
     _finish(findings, pretrain, held_out)
@@ -135,6 +137,14 @@ def _judged(findings: Findings, leak: Leak, verdicts: Mapping[frozenset[str], bo
     """A look-alike is a leak unless a person has judged the two to be different pictures."""
     same = verdicts.get(frozenset((leak.pretrain_key, leak.held_out_key or "")), True)
     (findings.leaks if same else findings.overruled).append(leak)
+
+
+def _strangers(verdicts: Mapping[frozenset[str], bool], present: Set[str]) -> list[str]:
+    """A note of verdicts that say nothing here, since a key is of no picture that was compared."""
+    absent = sorted(min(pair - present) for pair in verdicts if not pair <= present)
+    if not absent:
+        return []
+    return [f"{len(absent)} of {len(verdicts)} judged pairs name a key of no picture here, {absent[0]} among them"]
 
 
 def _finish(findings: Findings, pretrain: Side, held_out: Side) -> None:
@@ -238,6 +248,7 @@ def audit_split(
         leak = _pixel_leak(match, a, b)
         leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
         _judged(findings, leak, verdicts)
+    findings.notes += _strangers(verdicts, set(part))
     findings.leaks += _divided_patients(named.pictures, part)
     findings.leaks += _related_parts(named.pictures, part)
     _finish(findings, corpus, corpus)
@@ -294,16 +305,20 @@ def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, l
     here, sorted)."""
     try:
         with split.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            first = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=";" if ";" in first and "," not in first else ",")
             rows = list(reader)
-            names = reader.fieldnames or []
+            names = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{split} cannot be read: {error}.", "Name a CSV file.") from error
-    key = next((name for name in KEY_COLUMNS if name in names), None)
-    value = next((name for name in SPLIT_COLUMNS if name in names), None)
+        what = getattr(error, "strerror", None) or error
+        raise UsageError(f"{split} cannot be read: {what}.", "Name a CSV file.") from error
+    key = next((names[name] for name in KEY_COLUMNS if name in names), None)
+    value = next((names[name] for name in SPLIT_COLUMNS if name in names), None)
     if key is None or value is None:
         raise UsageError(
-            f"{split} has no column that names pictures or none that names parts.",
+            f"{split} has no column that names {'pictures' if key is None else 'parts'}; "
+            f"its first line is {first.strip() or 'empty'}.",
             f"It needs one of {', '.join(KEY_COLUMNS)} and one of {', '.join(SPLIT_COLUMNS)}.",
         )
     wanted: dict[str, set[str]] = {}

@@ -24,6 +24,10 @@ _SAID = ("role", "source", "patient_id", "study_id", "video_id", "raw_path", "ca
 """What manifest and sample say of a picture that a rule looks at."""
 
 
+SHOWN = 5
+"""Files that cannot be read, of which an error tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What the rules need to know of one picture beside its fingerprint."""
@@ -115,8 +119,7 @@ def read_side(path: Path, parameters: Params, progress: Progress = silent) -> Si
         CorpusError: a shard is damaged, or missing where the manifest names it, or a file that is a picture or clip by
             its bytes cannot be read: a gate that cannot see is shut.
     """
-    if not path.exists():
-        raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
+    _check_there(path)
     if path.name == "manifest.parquet" or path.suffix == ".parquet":
         return _corpus(path, progress)
     if (path / "manifest.parquet").exists():
@@ -130,6 +133,11 @@ def read_side(path: Path, parameters: Params, progress: Progress = silent) -> Si
     if not side.pictures:
         raise CorpusError(f"The shards of {path} hold no picture.", "Name other shards.")
     return side
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"There is nothing at {path}.", "Name a manifest, a folder of shards, or one of pictures.")
 
 
 def _corpus(path: Path, progress: Progress) -> Side:
@@ -205,9 +213,13 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
     """Every picture and clip below `root`, normalised as a build would."""
     paths, unlisted = walk(root)
     if unlisted:
-        raise CorpusError(f"{root}: the folder {unlisted[0][0]} could not be listed: {unlisted[0][1]}.", "Open it.")
+        raise CorpusError(
+            f"{root}: the folder {unlisted[0][0]} could not be listed: {unlisted[0][1]}.",
+            "A gate that cannot see is shut: make it a folder that can be listed, or take it out.",
+        )
     found: list[Picture] = []
     misnamed: list[str] = []
+    unseen: list[str] = []
     prints = _Prints()
     for number, path in enumerate(paths, start=1):
         try:
@@ -223,11 +235,14 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
         except NotUltrasound:
             continue
         except FileError as error:
-            raise CorpusError(
-                f"{printable(str((root / path).parent))}: {error.message}",
-                "A gate that cannot see is shut: mend it, convert it, or take it out of the folder.",
-            ) from error
+            unseen.append(f"{printable(str((root / path).parent))}: {error.message}")
         progress(f"files of {root.name} read", number, len(paths))
+    if unseen:
+        more = f" (and {len(unseen) - SHOWN} more)" if len(unseen) > SHOWN else ""
+        raise CorpusError(
+            " ".join(unseen[:SHOWN]) + more,
+            "A gate that cannot see is shut: mend it, convert it, or take it out of the folder.",
+        )
     if not found:
         raise CorpusError(f"{root} holds no picture.", "Name a manifest, a folder of shards, or one of pictures.")
     side = Side(str(root), found, prints.table())
@@ -252,7 +267,7 @@ class _Prints:
         self.thumbs.append(thumb)
         # blank pictures are equal everywhere and say nothing of a leak
         blank = normalise.quality(pixels) == "blank"
-        self.sha.append(f"blank {len(self.sha)}" if blank else fingerprint.pixel_sha256(pixels))
+        self.sha.append("" if blank else fingerprint.pixel_sha256(pixels))
 
     def table(self) -> Fingerprints:
         side = fingerprint.THUMB_SIDE
@@ -266,6 +281,8 @@ def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress
 
     Raises UsageError when pictures without roles are named twice.
     """
+    for path in (pretrain, held_out):
+        _check_there(path)
     left = read_side(pretrain, parameters, progress)
     if _whole(pretrain) != _whole(held_out):
         return left.of_role("pretrain"), read_side(held_out, parameters, progress)
