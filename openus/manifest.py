@@ -37,7 +37,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("subject", "string", "in-vivo, ex-vivo, phantom or simulation."),
     ("raw_path", "string", "Path of the file, relative to the source's folder."),
     ("raw_member", "string", "Member inside the file (HDF5 data set, sweep); null for the whole file."),
-    ("raw_sha256", "string", "SHA-256 of the file's bytes; of a header and its data file, of both digests joined."),
+    ("raw_sha256", "string", "SHA-256 of the file at `raw_path`."),
     ("masks", "string", "JSON list of the masks' paths, relative to the source's folder; null where it has none."),
     ("orig_width", "int32", "Columns of the decoded frame."),
     ("orig_height", "int32", "Rows of the decoded frame."),

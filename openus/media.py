@@ -6,7 +6,6 @@ A *format* is what the bytes are (`png`, `dicom`, `mp4` …); a *medium* is the 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 
 from openus.errors import UnreadableFile
@@ -169,12 +168,8 @@ def companions(path: Path) -> list[str]:
 
 
 def content_sha256(path: Path) -> str:
-    """Hex SHA-256 of what a file holds: of its bytes; of a header and its data file, of their two hex SHA-256 joined.
-
-    Raises UnreadableFile.
-    """
-    of_each = [sha256_file(path), *(sha256_file(path.parent / name) for name in companions(path))]
-    return of_each[0] if len(of_each) == 1 else hashlib.sha256("".join(of_each).encode()).hexdigest()
+    """Hex SHA-256 of a file; of a header and its data file both, joined by a +. Raises UnreadableFile."""
+    return "+".join([sha256_file(path), *(sha256_file(path.parent / name) for name in companions(path))])
 
 
 def size_and_time(path: Path) -> tuple[int, int]:

@@ -125,13 +125,13 @@ def _open_tasks(
         known = before.get((path, member, row["raw_size"], row["raw_mtime_ns"]))
         unit = unit_key(path, member, known, digest) if known is not None else None
         if unit in found:
-            row["unit"], row["raw_sha256"] = unit, known
+            row["unit"], row["content_sha256"] = unit, known
             stats.reused_files += 1
         else:
             if path in several and path not in hashes:
                 hashes[path] = known or _hash(template.root / path)
             task = replace(template, path=path, member=member, reading=reading, params_digest=digest)
-            yield number, replace(task, staged=tuple(found), raw_sha256=hashes.get(path))
+            yield number, replace(task, staged=tuple(found), content_sha256=hashes.get(path))
 
 
 def _hash(path: Path) -> str | None:
@@ -151,7 +151,7 @@ def _settle(row: dict[str, Any], result: Done | BaseException, segments: Segment
     if not isinstance(result, Done):
         name = row["path"].rpartition("/")[2]
         result = Done(None, failure=("decode", type(result).__name__, f"{name}: {result}."))
-    row["unit"], row["raw_sha256"] = result.unit, result.raw_sha256
+    row["unit"], row["content_sha256"] = result.unit, result.content_sha256
     if result.failure is not None:
         row["stage"], row["error"], row["message"] = result.failure
         stats.failed_files += 1
@@ -220,7 +220,7 @@ def _item_row(source: Source, root: Path, item: Item, salt: Salt) -> dict[str, A
     names = ids(slug, item, salt)
     terms: Licence = item.licence or source.card.licence
     row: dict[str, Any] = {
-        "id": item.id, "path": item.path, "member": item.member, "unit": None, "raw_sha256": None,
+        "id": item.id, "path": item.path, "member": item.member, "unit": None, "content_sha256": None,
         "patient_id": names.patient, "study_id": names.study, "video_id": names.video, "clip_id": names.clip,
         "label": item.label, "view": item.view, "split": item.split, "anatomy": item.anatomy or source.card.anatomy,
         "masks": json.dumps(item.masks, ensure_ascii=False) if item.masks else None,
@@ -245,15 +245,15 @@ def _previous(folder: Path) -> dict[tuple[str, str | None, int, int], str]:
     """(path, member, size, time) -> SHA-256 as the last listing had it."""
     if not (folder / "items.parquet").exists():
         return {}
-    names = ["path", "member", "raw_size", "raw_mtime_ns", "raw_sha256"]
+    names = ["path", "member", "raw_size", "raw_mtime_ns", "content_sha256"]
     try:
         table = manifest.read(folder / "items.parquet", names)
     except CorpusError:  # damaged: then every file is hashed again
         return {}
     return {
-        (row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]): row["raw_sha256"]
+        (row["path"], row["member"], row["raw_size"], row["raw_mtime_ns"]): row["content_sha256"]
         for row in table.to_pylist()
-        if row["raw_sha256"] is not None
+        if row["content_sha256"] is not None
     }
 
 

@@ -151,7 +151,7 @@ _COPIED = (
     "frame_index medium orig_width orig_height width height channels crop_x crop_y crop_w crop_h sector_kind has_text "
     "carries quality pixel_sha256 phash selection extension sha256"
 ).split()
-_OF_ITEM = "raw_sha256 masks label view split licence commercial_use redistribution derivatives species subject".split()
+_OF_ITEM = "masks label view split licence commercial_use redistribution derivatives species subject".split()
 
 
 def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,6 +169,7 @@ def _row(source: Source, role: str, item: Mapping[str, Any], frame: Mapping[str,
         "video_id": item["video_id"] or (item["clip_id"] if in_clip else None),
         "anatomy": item["anatomy"] or frame["body_part"],
         "raw_path": item["path"],
+        "raw_sha256": item["content_sha256"].partition("+")[0],
         "raw_member": item["member"],
         "spacing_mm_x": _first(item["spacing_mm_x"], frame["spacing_mm_x"]),
         "spacing_mm_y": _first(item["spacing_mm_y"], frame["spacing_mm_y"]),
@@ -294,9 +295,8 @@ def _set_clusters(rows: list[dict[str, Any]], pairs: list[tuple[int, int]]) -> N
 def _follow_clips(rows: list[dict[str, Any]]) -> None:
     """Let `duplicate_of` of a redundant frame name the kept frame that stands for the one it repeats."""
     at = {row["_unit"]: row for row in rows}
-    for _, row in sorted(
-        at.items(), key=lambda item: item[0]
-    ):  # as they were read: what a frame repeats came before it
+    for unit in sorted(at):  # as they were read: what a frame repeats came before it
+        row = at[unit]
         if row["drop_reason"] == "redundant-frame" and row["repeats"] is not None:
             repeated = at[row["repeats"]]
             row["duplicate_of"] = repeated["key"] if repeated["drop_reason"] is None else repeated["duplicate_of"]

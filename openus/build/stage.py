@@ -32,7 +32,7 @@ class Task:
     every_frame: bool
     """Encode all frames of a clip, also those that selection would drop (held-out sources)."""
     reading: Reading = AS_IT_LIES
-    raw_sha256: str | None = None
+    content_sha256: str | None = None
     """Of the file, where it is known already: of a file of many items it is computed once."""
     staged: tuple[str, ...] = ()
     """Units of this file that staging holds already."""
@@ -43,7 +43,7 @@ class Done:
     """What became of a task. `rows` is empty when the unit was staged already or the failure is transient."""
 
     unit: str | None
-    raw_sha256: str | None = None
+    content_sha256: str | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[bytes | None] = field(default_factory=list)
     failure: tuple[str, str, str] | None = None
@@ -54,11 +54,11 @@ def stage_file(task: Task) -> Done:
     """Rows and encoded pictures of one file. Never raises for what is wrong with the file: that becomes a row."""
     path = task.root / task.path
     try:
-        raw_sha256 = task.raw_sha256 or media.content_sha256(path)
-        unit = unit_key(task.path, task.member, raw_sha256, task.params_digest)
+        content_sha256 = task.content_sha256 or media.content_sha256(path)
+        unit = unit_key(task.path, task.member, content_sha256, task.params_digest)
         if unit in task.staged:
-            return Done(unit, raw_sha256)
-        result = Done(unit, raw_sha256)
+            return Done(unit, content_sha256)
+        result = Done(unit, content_sha256)
         _fill(result, path, task)
         return result
     except UnreadableFile as error:

@@ -64,7 +64,7 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("path", "string", "Relative to the source's folder."),
     ("member", "string", "Of the file, that the item is (HDF5 data set, sweep); null for the whole file."),
     ("unit", "string", "Content key; null when this run could not read or decode the file (the next one retries)."),
-    *manifest.named("raw_sha256"),
+    ("content_sha256", "string", "SHA-256 of the file; of a header, after a +, that of its data file as well."),
     ("raw_size", "int64", "Bytes of the file, with those of the data file where it is only a header."),
     (
         "raw_mtime_ns",
@@ -88,10 +88,10 @@ def file_part(unit: str) -> str:
     return unit[:16]
 
 
-def unit_key(path: str, member: str | None, raw_sha256: str, params_digest: str) -> str:
+def unit_key(path: str, member: str | None, content_sha256: str, params_digest: str) -> str:
     """Content key of a file under a set of parameters: 16 hex digits for the file, 16 for bytes and parameters."""
     name = hashlib.sha256(f"{path}\0{member or ''}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    content = hashlib.sha256(f"{STAGING_VERSION}\0{raw_sha256}\0{params_digest}".encode()).hexdigest()[:16]
+    content = hashlib.sha256(f"{STAGING_VERSION}\0{content_sha256}\0{params_digest}".encode()).hexdigest()[:16]
     return name + content
 
 

@@ -211,6 +211,6 @@ def test_a_file_of_many_items_is_hashed_once(root: Path, tmp_path: Path, monkeyp
     assert len(hashed) == 3 and all(name.endswith(".mha") for name in hashed)
     item = next(iter(sources.load("acouslic").items(root / "acouslic")))
     task = stage.Task(root / "acouslic", item.path, item.member, Params(), "", DEFAULT, False, reading=item.reading)
-    told = dataclasses.replace(task, raw_sha256="0" * 64)
-    assert stage.stage_file(told).raw_sha256 == "0" * 64
-    assert stage.stage_file(task).raw_sha256 == sha256_file(root / "acouslic" / item.path)
+    told = dataclasses.replace(task, content_sha256="0" * 64)
+    assert stage.stage_file(told).content_sha256 == "0" * 64
+    assert stage.stage_file(task).content_sha256 == sha256_file(root / "acouslic" / item.path)
