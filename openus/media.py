@@ -6,7 +6,7 @@ A *format* is what the bytes are (`png`, `dicom`, `mp4` …); a *medium* is the 
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from openus.errors import UnreadableFile
 from openus.storage import sha256_file
@@ -162,26 +162,33 @@ def companions(path: Path) -> list[str]:
         else:
             return []
         name = name.replace("\\", "/")
-        return [name] if name and name != path.name and (path.parent / name).is_file() else []
+        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts  # no decoder follows it there
+        return [name] if name and name != path.name and not outside and (path.parent / name).is_file() else []
     except (OSError, ValueError):  # a name may be one that no file can have
         return []
 
 
 def content_sha256(path: Path) -> str:
     """Hex SHA-256 of a file; of a header and its data file both, joined by a +. Raises UnreadableFile."""
-    return "+".join([sha256_file(path), *(sha256_file(path.parent / name) for name in companions(path))])
+    names = companions(path) if _may_be_header(path) else []
+    return "+".join([sha256_file(path), *(sha256_file(path.parent / name) for name in names)])
 
 
 def size_and_time(path: Path) -> tuple[int, int]:
     """Bytes, and time of change in nanoseconds; of a header and its data file the sums, so that either shows.
 
-    Only what is a volume by its name, or has a name of no medium, is opened. Raises OSError.
+    Raises OSError.
     """
     stats = [path.stat()]
-    if FAMILY.get(suffix_format(path.name) or "", "volume") == "volume":
+    if _may_be_header(path):
         with contextlib.suppress(UnreadableFile):  # reading it will tell
             stats += [(path.parent / name).stat() for name in companions(path)]
-    return sum(one.st_size for one in stats), sum(one.st_mtime_ns for one in stats)
+    return sum(one.st_size for one in stats), sum(one.st_mtime_ns for one in stats) % (1 << 63)  # clocks may be wild
+
+
+def _may_be_header(path: Path) -> bool:
+    """Whether a look into the file is worth it: by its name it is a volume, or of no medium."""
+    return FAMILY.get(suffix_format(path.name) or "", "volume") == "volume"
 
 
 def image_of_pair(name: str) -> str:

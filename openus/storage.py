@@ -146,9 +146,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
     The bytes go to a hidden neighbour, are fsynced, and renamed over `path` when the block ends without an error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
             yield file
             file.flush()
@@ -159,7 +159,8 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             f"{path} could not be written: {error.strerror or error}.", "Free some room or choose another folder."
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never there, or has a name that none can have
+            aside.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -178,7 +179,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     Raises BlockingIOError where another holds it, CorpusError where its disk cannot lock, OSError where it cannot be
     opened.
     """
-    import fcntl  # Windows has none, and the rest of this module works there
+    import fcntl  # Windows has none
 
     with contextlib.ExitStack() as stack:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -228,6 +228,19 @@ def test_a_held_out_frame_takes_its_clip_along_where_no_patient_is_known(tmp_pat
     assert {row["drop_reason"] for row in rows if row["raw_path"] == "other.gif"} == {None}
 
 
+def test_a_clip_on_both_sides_is_a_patient_on_both_sides() -> None:
+    """Whichever frames of it; of loose files a clip is a path, which says nothing."""
+    for source, found in (("blues", ["patient"]), (None, [])):
+        sides = []
+        for seed, name in enumerate("ab"):
+            prints = _Prints()
+            prints.add(np.random.default_rng(seed).integers(0, 255, (80, 80), np.uint8))
+            sides.append(leakage.Side(name, [Picture(name, source=source, clip="clip.mp4")], prints.table()))
+        leaks = leakage.check(*sides, DedupParams()).leaks
+        assert [leak.rule for leak in leaks] == found
+        assert all(leak.detail == "clip clip.mp4 is on both sides" for leak in leaks)
+
+
 @pytest.mark.parametrize(("told", "leaks"), [(("", ""), True), (("", "P2"), True), (("P1", "P2"), False)])
 def test_an_examination_on_both_sides_is_a_patient_on_both_sides(
     sample: Path, tmp_path: Path, told: tuple[str, str], leaks: bool
@@ -384,6 +397,10 @@ def test_a_persons_word_counts_in_an_audit_too(sample: Path, tmp_path: Path) -> 
     judged.write_text(f"a,b,verdict\n{rows[a]},{rows[b]},different\n{rows[a]},elsewhere,different\n")
     code, found = check("--pretrain", tmp_path / "o", "--split", split, "--adjudicated", judged)
     assert code == 0 and "1 of 2 judged pairs name a key of no picture here, elsewhere among them" in found["notes"]
+    judged.write_text(f"a,b,verdict\n{rows[a]},{others[0]},same\n{rows[a]},{rows[b]},different\n")
+    (leak,) = check("--pretrain", tmp_path / "o", "--split", split, "--adjudicated", judged)[1]["leaks"]
+    assert {leak["pretrain_key"], leak["held_out_key"]} == {rows[a], others[0]}
+    assert leak["rule"] == "near" and leak["detail"].endswith("a person has found them the same")
     spelt = split.read_text().replace(",", ";").replace("key;split", "Key; Set")  # as a spreadsheet may write it
     (tmp_path / "spelt.csv").write_text(spelt)
     assert check("--pretrain", tmp_path / "o", "--split", tmp_path / "spelt.csv")[0] == 1

@@ -88,6 +88,15 @@ def test_companions(tmp_path: Path) -> None:
     assert [companions(tmp_path / name) for name in ("d.mha", "e.nii", "f.mhd", "g.mhd")] == [[], [], [], []]
     with pytest.raises(UnreadableFile):
         companions(tmp_path / "absent.mhd")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for number, name in enumerate(("../a.raw", str(tmp_path / "a.raw"))):  # no decoder would follow it either
+        header = inner / f"{number}.mhd"
+        header.write_text(f"ObjectType = Image\nNDims = 2\nElementDataFile = {name}\n")
+        assert companions(header) == [] and content_sha256(header) == sha256_file(header)
+    for name in ("a.mhd", cases["a.mhd"][1]):
+        os.utime(tmp_path / name, (4_733_510_400, 4_733_510_400))  # 2120: the sum must still fit into the table
+    assert 0 <= size_and_time(tmp_path / "a.mhd")[1] < 1 << 63
 
 
 def test_real_files_are_what_the_check_table_says(real: Path) -> None:

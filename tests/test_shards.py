@@ -23,7 +23,7 @@ from openus import manifest
 from openus.errors import CorpusError
 from openus.leakage import read_side
 from openus.params import Params
-from openus.shards.read import digest, picture_bytes, pictures_digest, samples
+from openus.shards.read import decoded, digest, picture_bytes, pictures_digest, samples
 from openus.shards.sheet import contact_sheet
 from openus.shards.verify import verify
 from openus.shards.write import Sample, sample_json, write_shards
@@ -131,6 +131,17 @@ def test_webdataset_reads_them(tmp_path: Path) -> None:
 def test_verify_of_a_whole_corpus(tmp_path: Path) -> None:
     verdict = verify(_corpus(tmp_path))
     assert (verdict.ok, verdict.shards, verdict.samples, verdict.faults) == (True, 3, 5, ())
+
+
+def test_no_memory_is_no_fault_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        error = cv2.error("Insufficient memory")
+        error.code = -4
+        raise error
+
+    monkeypatch.setattr(cv2, "imdecode", refused)
+    with pytest.raises(MemoryError):
+        decoded(b"a picture")
 
 
 def test_verify_of_what_is_no_folder_is_wrong_use(tmp_path: Path) -> None:

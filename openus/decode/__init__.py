@@ -22,7 +22,11 @@ __all__ = ["frames", "unreadable", "versions"]
 
 MESSAGE_CHARACTERS = 400
 
-_PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_PASSING = (
+    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.EACCES,
+    errno.EPERM, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO,
+)  # fmt: skip
+"""What disks and shares that fail or go away answer."""
 _OPENCV_NO_MEMORY = -4
 
 

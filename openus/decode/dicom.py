@@ -9,7 +9,6 @@ import io
 import itertools
 import logging
 import math
-import re
 import struct
 import warnings
 import zlib
@@ -46,6 +45,10 @@ from openus.storage import Spliced
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it would log values of the header
 
 MODALITIES = ("US", "IVUS")
+_OTHER_MODALITIES = frozenset(
+    "CR CT DX ECG ES IO KO MG MR NM OCT OP OT PR PT PX REG RF RTIMAGE SC SEG SM SR XA XC".split()
+)
+"""Of PS3.3 C.7.3.1.1.1 those that an error may quote; anything else may be a name."""
 SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.3",  # Ultrasound Multi-frame Image Storage (retired)
     "1.2.840.10008.5.1.4.1.1.3.1",
@@ -149,7 +152,7 @@ def _check_ultrasound(path: Path, dataset: Dataset) -> None:
     modality = str(dataset.get("Modality") or "").strip().upper()
     sop_class = str(dataset.get("SOPClassUID") or "")
     if modality and modality not in MODALITIES:
-        code = f" {modality}," if re.fullmatch("[A-Z]{2,4}", modality) else ""
+        code = f" {modality}," if modality in _OTHER_MODALITIES else ""
         raise NotUltrasound(f"{path.name}: its modality is{code} not US.")
     if not modality and sop_class not in SOP_CLASSES:
         name = UID(sop_class).name if UID(sop_class).is_valid else "no valid SOP class"

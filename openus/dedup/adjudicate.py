@@ -16,17 +16,17 @@ def adjudications(path: Path) -> dict[frozenset[str], bool]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
+            columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = getattr(error, "strerror", None) or error
         raise UsageError(f"{path} cannot be read: {what}.", "Name a CSV file.") from error
     if missing := [name for name in ("a", "b", "verdict") if name not in columns]:
         raise UsageError(
-            f"{path} has no column {missing[0]}; its first line is {','.join(columns) or 'empty'}.",
+            f"{path} has no column {missing[0]}; its first line is {','.join(columns)[:120] or 'empty'}.",
             "Its first line must be a,b,verdict.",
         )
     found: dict[frozenset[str], bool] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         a, b, verdict = row["a"], row["b"], row["verdict"]
         where = f"{path}, line {number}"
         if not a or not b or a == b or verdict not in ("same", "different"):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +26,8 @@ from openus.leakage.sides import Picture, Side
 from openus.params import DedupParams
 from openus.patients import Patients
 
+SHOWN = 120
+"""Characters of a stranger's line that an error shows."""
 KEY_COLUMNS = ("key", "id", "image", "filename", "path", "raw_path")
 SPLIT_COLUMNS = ("split", "fold", "kfold", "set", "subset", "partition")
 """Names of columns, in small letters: a table may have them in any."""
@@ -122,10 +124,11 @@ def check(
         _judged(findings, _pixel_leak(match, a, b), verdicts)
     found = {(leak.pretrain_key, leak.held_out_key) for leak in findings.leaks}
     present = ({p.key for p in pretrain.pictures}, {p.key for p in held_out.pictures})
-    for pair, same in sorted(verdicts.items(), key=lambda item: sorted(item[0])):
-        for a, b in (sorted(pair), sorted(pair, reverse=True)):
-            if same and a in present[0] and b in present[1] and (a, b) not in found:
-                findings.leaks.append(Leak("near", a, b, "a person has found them the same"))
+    findings.leaks += [
+        Leak("near", a, b, "a person has found them the same")
+        for a, b in _found_same(verdicts)
+        if a in present[0] and b in present[1] and (a, b) not in found
+    ]
     findings.notes += _strangers(verdicts, present[0] | present[1])
     findings.leaks += _patients(pretrain, held_out, findings.notes)
     findings.leaks += _relations(pretrain, held_out)
@@ -137,6 +140,12 @@ def _judged(findings: Findings, leak: Leak, verdicts: Mapping[frozenset[str], bo
     """A look-alike is a leak unless a person has judged the two to be different pictures."""
     same = verdicts.get(frozenset((leak.pretrain_key, leak.held_out_key or "")), True)
     (findings.leaks if same else findings.overruled).append(leak)
+
+
+def _found_same(verdicts: Mapping[frozenset[str], bool]) -> Iterator[tuple[str, str]]:
+    """The pairs that a person has found the same, in both orders."""
+    for pair in sorted(sorted(pair) for pair, same in verdicts.items() if same):
+        yield from itertools.permutations(pair)
 
 
 def _strangers(verdicts: Mapping[frozenset[str], bool], present: Set[str]) -> list[str]:
@@ -168,7 +177,7 @@ def _pixel_leak(match: search.Match, a: str, b: str) -> Leak:
 
 
 def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
-    """Patients on both sides; those of own archives only when both sides hashed them under one key."""
+    """Patients on both sides, and clips, which are of one patient; of own archives only those under one key."""
     comparable = not pretrain.salt or not held_out.salt or pretrain.salt == held_out.salt
 
     def ids(picture: Picture) -> tuple[list[str], list[str]]:
@@ -188,8 +197,12 @@ def _patients(pretrain: Side, held_out: Side, notes: list[str]) -> list[Leak]:
         )
     notes += [note for side in (pretrain, held_out) if (note := side.anonymous)]
     leaks = []
+    clips = {picture.clip: picture.key for picture in held_out.pictures if picture.source}  # a loose file's is a path
     for picture in pretrain.pictures:
-        if found := seen.find(*ids(picture)):
+        found = seen.find(*ids(picture))
+        if not found and picture.source and picture.clip and picture.clip in clips:
+            found = clips[picture.clip], f"clip {picture.clip}"
+        if found:
             leaks.append(Leak("patient", picture.key, found[0], f"{found[1]} is on both sides"))
     return leaks
 
@@ -248,6 +261,12 @@ def audit_split(
         leak = _pixel_leak(match, a, b)
         leak = replace(leak, detail=f"{part[a]} | {part[b]}: {leak.detail}")
         _judged(findings, leak, verdicts)
+    found = {frozenset((leak.pretrain_key, leak.held_out_key)) for leak in findings.leaks}
+    findings.leaks += [
+        Leak("near", a, b, f"{part[a]} | {part[b]}: a person has found them the same")
+        for a, b in _found_same(verdicts)
+        if a < b and part.get(a, "") != part.get(b, "") and {a, b} <= part.keys() and frozenset((a, b)) not in found
+    ]
     findings.notes += _strangers(verdicts, set(part))
     findings.leaks += _divided_patients(named.pictures, part)
     findings.leaks += _related_parts(named.pictures, part)
@@ -263,10 +282,12 @@ def _divided_patients(pictures: Sequence[Picture], part: Mapping[str, str]) -> l
     for picture in sorted(pictures, key=lambda picture: picture.key):
         here = part[picture.key]
         for there, patients in seen.items():
+            if there == here:
+                continue
             found = patients.find(picture.patients, picture.studies)
             if not found and picture.clip and (there, picture.clip) in clips:
                 found = clips[there, picture.clip], f"clip {picture.clip}"
-            if found and there != here:
+            if found:
                 leaks.append(Leak("patient", found[0], picture.key, f"{there} | {here}: {found[1]} is on both sides"))
         seen[here].add(picture.key, picture.patients, picture.studies)
         if picture.clip:
@@ -318,7 +339,7 @@ def _parts(corpus: Side, split: Path) -> tuple[dict[str, str], list[tuple[str, l
     if key is None or value is None:
         raise UsageError(
             f"{split} has no column that names {'pictures' if key is None else 'parts'}; "
-            f"its first line is {first.strip() or 'empty'}.",
+            f"its first line is {first.strip()[:SHOWN] or 'empty'}.",
             f"It needs one of {', '.join(KEY_COLUMNS)} and one of {', '.join(SPLIT_COLUMNS)}.",
         )
     wanted: dict[str, set[str]] = {}

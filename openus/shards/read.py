@@ -19,6 +19,7 @@ from openus.data import Pixels
 from openus.errors import CorpusError
 from openus.storage import printable, sha256_file
 
+OPENCV_NO_MEMORY = -4
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "pgm", "ppm")
 
 
@@ -129,7 +130,9 @@ def decoded(content: bytes) -> Pixels | None:
     """A stored picture: uint8 [H, W] gray or [H, W, 3] RGB; None when the bytes are none, or claim to be too large."""
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == OPENCV_NO_MEMORY:
+            raise MemoryError("no memory for a picture") from error
         return None
     if picture is not None and picture.ndim == 3:
         picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

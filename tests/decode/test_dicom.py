@@ -560,6 +560,7 @@ def test_pydicom_says_nothing_of_a_header_that_is_filled_in_wrongly(
     ("elements", "error", "words"),
     [
         ({"Modality": ("CS", NAME)}, NotUltrasound, "its modality is not US"),
+        ({"Modality": ("CS", "DOE")}, NotUltrasound, "its modality is not US"),
         ({"Modality": ("CS", ""), "SOPClassUID": ("UI", NAME)}, NotUltrasound, "no valid SOP class"),
         ({"Rows": ("LO", NAME)}, DecodeError, "no Rows"),
         ({"PhotometricInterpretation": ("CS", "PALETTE COLOR"),
