@@ -6,7 +6,8 @@ A *format* is what the bytes are (`png`, `dicom`, `mp4` …); a *medium* is the 
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path, PurePosixPath
+import os
+from pathlib import Path
 
 from openus.errors import UnreadableFile
 from openus.storage import sha256_file
@@ -162,8 +163,9 @@ def companions(path: Path) -> list[str]:
         else:
             return []
         name = name.replace("\\", "/")
-        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts  # no decoder follows it there
-        return [name] if name and name != path.name and not outside and (path.parent / name).is_file() else []
+        target = Path(os.path.normpath(path.parent / name))
+        inside = target.is_relative_to(os.path.normpath(path.parent))  # no decoder follows a name out of its folder
+        return [name] if name and name != path.name and inside and target.is_file() else []
     except (OSError, ValueError):  # a name may be one that no file can have
         return []
 
