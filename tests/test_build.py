@@ -11,9 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from conftest import openus, sample_words
 from openus import manifest
 from openus.build import identity
 from openus.build.decide import DECIDED, _follow_clips
-from openus.build.staging import ITEMS, STAGED, Segments
+from openus.build.staging import ITEMS, STAGED
 from openus.data import Item, Reading
 from openus.dedup.fingerprint import fingerprint
 from openus.sample import PLANTED
@@ -216,65 +214,6 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(sample: Path, corpu
     assert ran.json["stages"]["curate"]["reused_files"] > 0
     assert content(out) == content(corpus)
     assert not [path for path in walk(tmp_path)[0] if path.endswith(".part")]
-
-
-@pytest.mark.parametrize("whole", [0, 1])
-def test_a_unit_interrupted_half_way_is_not_staged(tmp_path: Path, whole: int) -> None:
-    def interrupted() -> Iterator[bytes]:
-        yield b"picture"
-        raise KeyboardInterrupt
-
-    segments = Segments(tmp_path)
-    for number in range(whole):
-        segments.append(f"{number:032}", [{"unit": f"{number:032}", "position": 0, "extension": "png"}], [b"picture"])
-    rows = [{"unit": "f" * 32, "position": position, "extension": "png"} for position in range(2)]
-    with pytest.raises(KeyboardInterrupt):
-        segments.append("f" * 32, rows, interrupted())
-    segments.commit()
-    assert list(chain(*segments.units().values())) == [f"{number:032}" for number in range(whole)]
-    assert len(list(tmp_path.iterdir())) == 2 * whole
-
-
-def test_a_commit_that_was_interrupted_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    segments = Segments(tmp_path, max_bytes=1)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(manifest, "write", interrupted)
-        segments.append("f" * 32, [{"unit": "f" * 32, "position": 0, "extension": "png"}], [b"picture"])
-    segments.commit()
-    assert segments.units() == {}
-
-
-@pytest.mark.parametrize("renamed", [0, 1, 2])
-def test_a_pack_killed_between_its_renames_goes_on(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
-) -> None:
-    words = ["build-shards", "hc18", "--root", sample, "--out", tmp_path / "o"]
-    assert openus(*words, "busi").exit_code == 0  # whose manifest must not vouch for other shards
-    rename, done = Path.rename, []
-
-    class Killed(BaseException):
-        pass
-
-    def dying(self: Path, target: Path) -> Path:
-        if self.parent.name == ".openus.part":
-            if len(done) == renamed:
-                raise Killed
-            done.append(self.name)
-        return rename(self, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", dying)
-        with pytest.raises(Killed):
-            openus(*words)
-    assert not (tmp_path / "o" / "manifest.parquet").exists()
-    assert openus(*words).exit_code == 0
-    assert openus("verify", tmp_path / "o").exit_code == 0
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
-        "build.json", "manifest.parquet", "rejected.parquet", "shards",
-    ]  # fmt: skip
 
 
 def test_another_source_costs_only_itself_and_out_holds_the_last_command(sample: Path, tmp_path: Path) -> None:
