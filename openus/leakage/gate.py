@@ -2,8 +2,8 @@
 
 pixel     a pretrain picture is a held-out one, pixel by pixel
 near      it shows the same picture (resized, re-encoded, gamma, cropped, mirrored)
-patient   it is of a patient who is also held out; where one of two tells no patient, of the same examination; in a
-          split, of one clip
+patient   it is of a patient who is also held out; where one of two tells no patient, of the same examination; in any
+          case, of the same clip
 relation  its source may share patients with a held-out one and is held out together with it
 """
 

@@ -127,7 +127,10 @@ def _has_end(shard: Path) -> bool:
 
 
 def decoded(content: bytes) -> Pixels | None:
-    """A stored picture: uint8 [H, W] gray or [H, W, 3] RGB; None when the bytes are none, or claim to be too large."""
+    """A stored picture: uint8 [H, W] gray or [H, W, 3] RGB; None when the bytes are none, or claim to be too large.
+
+    Raises MemoryError where this machine has none for it, which says nothing of the bytes.
+    """
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
