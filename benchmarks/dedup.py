@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from openus import decode, normalise, storage
 from openus.data import Frame, Pixels
 from openus.dedup import align
-from openus.dedup.fingerprint import fingerprint, pixel_sha256
+from openus.dedup.fingerprint import pixel_sha256, thumbnail
 from openus.dedup.search import Fingerprints, matches
 from openus.dedup.select import select
 from openus.errors import FileError
@@ -69,23 +69,21 @@ def normalised(path: Path) -> Iterator[tuple[Frame, Frame]]:
 
 def load(root: Path) -> Pictures:
     """Every picture of the real files, blank frames left out as `build` leaves them out."""
-    names, pixels, sha, thumbs, hashes, plain, selected, group = [], [], [], [], [], [], [], []
+    names, pixels, sha, thumbs, plain, selected, group = [], [], [], [], [], [], []
     files, _ = storage.walk(root)
     for number, name in enumerate(f for f in files if not any(part in f"/{f}" for part in NOT_PICTURES)):
         first = len(thumbs)
         for raw, frame in normalised(root / name):
             if frame.quality == "blank":
                 continue
-            value, thumb = fingerprint(frame.pixels)
             names.append(name)
             pixels.append(frame.pixels)
             sha.append(pixel_sha256(raw.pixels))
-            thumbs.append(thumb)
-            hashes.append(value)
+            thumbs.append(thumbnail(frame.pixels))
             plain.append(plain_phash(frame.pixels))
             group.append(number)
         selected += [d.choice == "keep" for d in select(thumbs[first:], SelectParams())]
-    prints = Fingerprints(np.array(hashes, np.uint64), np.stack(thumbs), sha, np.array(group, np.int64))
+    prints = Fingerprints(np.stack(thumbs), sha, np.array(group, np.int64))
     return Pictures(names, pixels, sha, np.array(plain, np.uint64), prints, np.array(selected))
 
 
@@ -94,11 +92,6 @@ def plain_phash(pixels: Pixels) -> int:
     gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     low = cv2.dct(cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32))[:8, :8]
     return int.from_bytes(np.packbits(low.ravel() > np.median(low)).tobytes(), "big")
-
-
-def subset(prints: Fingerprints, rows: NDArray[np.int64]) -> Fingerprints:
-    """Some rows of a table."""
-    return Fingerprints(prints.phash[rows], prints.thumbs[rows], [prints.sha[row] for row in rows], prints.group[rows])
 
 
 def file_pairs(found: Iterator[tuple[int, int, float]], path: list[str]) -> dict[tuple[str, str], Best]:
@@ -113,7 +106,7 @@ def file_pairs(found: Iterator[tuple[int, int, float]], path: list[str]) -> dict
 
 def ours(pictures: Pictures, rows: NDArray[np.int64]) -> dict[tuple[str, str], Best]:
     """Pairs of files that the search finds among these rows."""
-    found = matches(subset(pictures.prints, rows), None, DedupParams())
+    found = matches(pictures.prints.take(rows), None, DedupParams())
     return file_pairs(((int(rows[m.i]), int(rows[m.j]), m.score) for m in found), pictures.path)
 
 
@@ -299,19 +292,14 @@ def report_transforms(pictures: Pictures, count: int = 300) -> None:
         middle[pictures.path[row]].append(row)
     one_each = np.array([rows[len(rows) // 2] for rows in middle.values()])
     rows = np.sort(rng.permutation(one_each)[:count])
-    base = subset(pictures.prints, rows)
+    base = pictures.prints.take(rows)
     peer = pictures.plain[rows]
     print(f"\n== recall of a transformed copy among {len(rows)} pictures: ours, pHash <= 5, pHash <= 10")
     for name, transform in TRANSFORMS.items():
         rng = np.random.default_rng(1)
         copies = [transform(pictures.pixels[row], rng) for row in rows]
-        done = [fingerprint(copy) for copy in copies]
-        table = Fingerprints(
-            np.array([h for h, _ in done], np.uint64),
-            np.stack([thumb for _, thumb in done]),
-            [f"copy {row}" for row in rows],
-            base.group,
-        )
+        thumbs = np.stack([thumbnail(copy) for copy in copies])
+        table = Fingerprints(thumbs, [f"copy {row}" for row in rows], base.group)
         hits = sum(m.i == m.j for m in matches(base, table, DedupParams()))
         distance = np.bitwise_count(peer ^ np.array([plain_phash(copy) for copy in copies], np.uint64))
         shares = [hits / len(rows), *((distance <= most).mean() for most in (5, 10))]
@@ -336,7 +324,7 @@ def report_scale(pictures: Pictures, n: int) -> None:
     warped, _ = align.warp(thumbs[:twins].astype(np.float32), params)
     thumbs[-twins:] = np.clip(warped + rng.normal(0, 2, warped.shape), 0, 255)
     sha = [hashlib.sha256(thumb.tobytes()).hexdigest() for thumb in thumbs]
-    prints = Fingerprints(np.zeros(n, np.uint64), thumbs, sha, np.full(n, -1, np.int64))
+    prints = Fingerprints(thumbs, sha, np.full(n, -1, np.int64))
     began = time.perf_counter()
     found = {(m.i, m.j) for m in matches(prints, None, DedupParams())}
     wall = time.perf_counter() - began

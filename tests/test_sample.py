@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from openus import decode, media, sample, sources
-from openus.dedup.fingerprint import fingerprint, pixel_sha256
+from openus.dedup.fingerprint import pixel_sha256, thumbnail
 from openus.dedup.search import Fingerprints, matches
 from openus.dedup.select import Selector
 from openus.errors import FileError, UsageError
@@ -252,7 +252,7 @@ def test_planted_frames_are_what_they_claim(decoded: dict[str, list[decode.Frame
         selector = Selector(SelectParams())
         for index, frame in enumerate(frames):
             if index not in black[path]:
-                selector.offer(index, fingerprint(frame.pixels)[1])
+                selector.offer(index, thumbnail(frame.pixels))
         repeated[path] = tuple(k for k, made in selector.finish().items() if made.choice == "redundant-frame")
     assert {p: indices for p, indices in repeated.items() if indices} == PLANTED.held
 
@@ -269,10 +269,8 @@ def test_one_patient_lies_in_two_archives(decoded: dict[str, list[decode.Frame]]
 def test_duplicate_search_finds_what_is_planted_and_nothing_else(decoded: dict[str, list[decode.Frame]]) -> None:
     frames = [(path, frame.pixels) for path, of_file in decoded.items() for frame in of_file]
     files = {path: number for number, path in enumerate(decoded)}
-    prints = [fingerprint(pixels) for _, pixels in frames]
     table = Fingerprints(
-        phash=np.array([phash for phash, _ in prints], np.uint64),
-        thumbs=np.stack([thumb for _, thumb in prints]),
+        thumbs=np.stack([thumbnail(pixels) for _, pixels in frames]),
         sha=[pixel_sha256(pixels) for _, pixels in frames],
         group=np.array([files[path] for path, _ in frames]),
     )

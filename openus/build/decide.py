@@ -268,7 +268,6 @@ def _prints(rows: list[dict[str, Any]], thumbs: list[bytes]) -> search.Fingerpri
     groups: dict[tuple[str, str], int] = {}
     side = fingerprint.THUMB_SIDE
     return search.Fingerprints(
-        phash=np.array([int(row["phash"], 16) for row in rows], np.uint64),
         thumbs=np.frombuffer(b"".join(thumbs), np.uint8).reshape(len(rows), side, side),
         sha=[row["pixel_sha256"] for row in rows],
         group=np.array([groups.setdefault((row["source"], row["_unit"][0]), len(groups)) for row in rows], np.int64),

@@ -79,7 +79,7 @@ def _fill(result: Done, path: Path, task: Task) -> None:
             if frame.header != header:
                 header, named = frame.header, _header_columns(frame.header, task.salt)
             row = _row(result, position, frame, normalised, medium) | named
-            phash, thumb = fingerprint.fingerprint(normalised.pixels)
+            thumb = fingerprint.thumbnail(normalised.pixels)
             usable = normalised.quality is None
             if usable and frame.index is not None:
                 usable = selector.offer(position, thumb) == "keep"
@@ -89,8 +89,8 @@ def _fill(result: Done, path: Path, task: Task) -> None:
                 # What is stored is what the gate will compare: of a pair at the verdict it must not think otherwise.
                 stored = decoded(picture)
                 assert stored is not None, "it was encoded just now"
-                phash, thumb = fingerprint.fingerprint(stored)
-            row |= {"phash": f"{phash:016x}", "thumb": thumb.tobytes(), "selection": "keep"}
+                thumb = fingerprint.thumbnail(stored)
+            row |= {"phash": f"{fingerprint.phash(thumb):016x}", "thumb": thumb.tobytes(), "selection": "keep"}
             result.rows.append(row)
             result.pictures.append(picture)
             _let_go(result, selector.released(), task.every_frame)

@@ -36,18 +36,15 @@ def pixel_sha256(pixels: Pixels) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(pixels: Pixels) -> tuple[int, NDArray[np.uint8]]:
-    """The pHash and the thumbnail of a picture, gray or RGB, of any size.
+def thumbnail(pixels: Pixels) -> NDArray[np.uint8]:
+    """The gray thumbnail, uint8 (64, 64), of a picture, gray or RGB, of any size.
 
-    Both are taken of the picture's content box (`content_box`) squeezed to a square, so that resizing, padding to a
-    square and black borders leave them nearly unchanged.
-
-    Returns (64-bit integer, uint8 (64, 64)).
+    It shows the picture's content box (`content_box`) squeezed to a square, so that resizing, padding to a square and
+    black borders leave it nearly unchanged.
     """
     gray = _reduced_gray(pixels)
     top, bottom, left, right = content_box(gray)
-    thumb = _resize(gray[top:bottom, left:right], THUMB_SIDE, THUMB_SIDE)
-    return phash(thumb), thumb
+    return _resize(gray[top:bottom, left:right], THUMB_SIDE, THUMB_SIDE)
 
 
 def content_box(gray: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -66,7 +63,7 @@ def content_box(gray: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 
 def phash(thumb: NDArray[np.uint8]) -> int:
-    """64-bit perceptual hash: which of the 8 x 8 lowest cosine frequencies of the 32 x 32 picture exceed the median.
+    """64-bit perceptual hash of a thumbnail: which of its 8 x 8 lowest cosine frequencies at 32 x 32 exceed the median.
 
     Bit 63 is the constant term. Source: C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash
     Functions", 2010, section 3.2.1, with INTER_AREA in place of its 7 x 7 mean filter.

@@ -35,18 +35,22 @@ _Done = TypeVar("_Done")
 class Fingerprints:
     """Fingerprints of n pictures as columns.
 
-    phash: uint64 (n,) · thumbs: uint8 (n, 64, 64), may be memory-mapped · sha: n hex strings (`pixel_sha256`), an empty
-    one is equal to none · group: int64 (n,), the file that a frame comes from: a self-join looks for no pair inside a
-    group. Negative: a group of its own. A cross-join pays no heed to groups, which two tables number each for itself.
+    thumbs: uint8 (n, 64, 64), may be memory-mapped · sha: n hex strings (`pixel_sha256`), an empty one is equal to
+    none · group: int64 (n,), the file that a frame comes from: a self-join looks for no pair inside a group. Negative:
+    a group of its own. A cross-join pays no heed to groups, which two tables number each for itself.
     """
 
-    phash: NDArray[np.uint64]
     thumbs: NDArray[np.uint8]
     sha: Sequence[str]
     group: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.thumbs)
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Fingerprints:
+        """Those of the given rows, in the given order."""
+        chosen = np.asarray(rows, np.int64)
+        return Fingerprints(self.thumbs[chosen], [self.sha[row] for row in chosen], self.group[chosen])
 
 
 @dataclass(frozen=True, slots=True)

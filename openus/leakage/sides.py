@@ -94,13 +94,10 @@ class Side:
 
     def at(self, rows: list[int]) -> Side:
         """The pictures in these rows."""
-        prints = self.prints
         return Side(
             self.name,
             [self.pictures[row] for row in rows],
-            Fingerprints(
-                prints.phash[rows], prints.thumbs[rows], [prints.sha[row] for row in rows], prints.group[rows]
-            ),
+            self.prints.take(rows),
             self.salt,
             list(self.notes),
             self.digest,
@@ -257,14 +254,11 @@ def _folder(root: Path, parameters: Params, progress: Progress) -> Side:
 class _Prints:
     """Fingerprints being collected. Blank pictures keep their row; a featureless thumbnail matches nothing."""
 
-    phash: list[int] = field(default_factory=list)
     thumbs: list[np.ndarray[Any, np.dtype[np.uint8]]] = field(default_factory=list)
     sha: list[str] = field(default_factory=list)
 
     def add(self, pixels: Pixels) -> None:
-        value, thumb = fingerprint.fingerprint(pixels)
-        self.phash.append(value)
-        self.thumbs.append(thumb)
+        self.thumbs.append(fingerprint.thumbnail(pixels))
         # blank pictures are equal everywhere and say nothing of a leak
         blank = normalise.quality(pixels) == "blank"
         self.sha.append("" if blank else fingerprint.pixel_sha256(pixels))
@@ -272,7 +266,7 @@ class _Prints:
     def table(self) -> Fingerprints:
         side = fingerprint.THUMB_SIDE
         thumbs = np.stack(self.thumbs) if self.thumbs else np.zeros((0, side, side), np.uint8)
-        return Fingerprints(np.array(self.phash, np.uint64), thumbs, self.sha, np.full(len(self.sha), -1))
+        return Fingerprints(thumbs, self.sha, np.full(len(self.sha), -1))
 
 
 def sides(pretrain: Path, held_out: Path, parameters: Params, progress: Progress = silent) -> tuple[Side, Side]:

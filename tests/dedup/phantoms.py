@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from openus.data import Pixels
-from openus.dedup.fingerprint import fingerprint
+from openus.dedup.fingerprint import thumbnail
 from openus.dedup.search import Fingerprints
 
 
@@ -84,10 +84,9 @@ TRANSFORMS = {
 
 def prints(pictures: list[Pixels], group: list[int] | None = None, sha: list[str] | None = None) -> Fingerprints:
     """A table of pictures; each in a group of its own and with pixels of its own unless told otherwise."""
-    done = [fingerprint(picture) for picture in pictures]
+    thumbs = [thumbnail(picture) for picture in pictures]
     return Fingerprints(
-        np.array([value for value, _ in done], np.uint64),
-        np.stack([thumb for _, thumb in done]),
-        sha or [f"{number}-{id(done)}" for number in range(len(done))],
-        np.array(group or [-1] * len(done), np.int64),
+        np.stack(thumbs),
+        sha or [f"{number}-{id(thumbs)}" for number in range(len(thumbs))],
+        np.array(group or [-1] * len(thumbs), np.int64),
     )

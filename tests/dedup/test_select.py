@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phantoms import phantom
 
-from openus.dedup.fingerprint import fingerprint
+from openus.dedup.fingerprint import thumbnail
 from openus.dedup.select import Selection, Selector, select
 from openus.params import SelectParams
 
-THUMBS = [fingerprint(phantom(seed))[1] for seed in range(12)]
+THUMBS = [thumbnail(phantom(seed)) for seed in range(12)]
 BLACK = np.zeros((64, 64), np.uint8)
 
 
@@ -90,7 +90,7 @@ def test_the_cap_thins_evenly(length: int, cap: int) -> None:
 def test_a_real_clip_keeps_its_variety(real: Path) -> None:
     av = pytest.importorskip("av")
     with av.open(str(real / "sources/blues/lus_videos/patient_13_L1.mp4")) as clip:
-        thumbs = [fingerprint(frame.to_ndarray(format="gray"))[1] for frame in clip.decode(video=0)]
+        thumbs = [thumbnail(frame.to_ndarray(format="gray")) for frame in clip.decode(video=0)]
     choices = [decision.choice for decision in select(thumbs, SelectParams())]
     assert 5 <= choices.count("keep") <= 50
     assert choices.count("keep") + choices.count("redundant-frame") == len(thumbs) > 90
