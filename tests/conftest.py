@@ -16,6 +16,8 @@ from click.testing import CliRunner
 
 from openus.cli import main
 
+pytest.register_assert_rewrite("archives", "commands", "downloads", "snapshots")  # helpers of tests/fetch that assert
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 LONGEST = ("test_pipeline.py", "test_real.py", "test_pretrain.py")
 REAL = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
