@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,12 @@ def corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = openus("build-shards", *sample_words(sample), "--out", out, "--workers", 2)
     assert ran.exit_code == 0, ran.stderr
     return out
+
+
+@pytest.fixture
+def copy(corpus: Path, tmp_path: Path) -> Path:
+    """A corpus that a test may damage."""
+    return Path(shutil.copytree(corpus, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")
