@@ -20,7 +20,7 @@ from openus.cli import main
 pytest.register_assert_rewrite("archives", "commands", "downloads", "snapshots")  # helpers of tests/fetch that assert
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-LONGEST = ("test_pipeline.py", "test_real.py", "test_pretrain.py")
+LONGEST = ("test_pipeline.py", "test_real.py", "test_world.py")
 REAL = Path(os.environ.get("OPENUS_REAL", REPOSITORY.parent / "shared" / "real"))
 
 
@@ -116,3 +116,10 @@ def gate(corpus: Path) -> Path:
     assert ran.exit_code == 0, ran.stderr
     verdict.write_text(ran.stdout)
     return verdict
+
+
+def verdict_of(gate: Path, folder: Path, **changed: Any) -> Path:
+    """The verdict in a file of its own, changed."""
+    file = folder / "changed.json"
+    file.write_text(json.dumps(json.loads(gate.read_text()) | changed))
+    return file
