@@ -86,6 +86,12 @@ def openus(*words: object) -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
+def check(*words: object) -> tuple[int, dict[str, Any]]:
+    """The exit code of the gate, and what it found."""
+    ran = openus("check-leakage", *words, "--json")
+    return ran.exit_code, ran.json
+
+
 def sample_words(sample: Path) -> list[str]:
     """The words that build the whole sample, own archives included."""
     from openus import sample as module
