@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import unicodedata
+from pathlib import Path
+from typing import Any
 
 import pytest
+from built import rows_of
+from conftest import openus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +93,54 @@ def test_the_key_does_not_show() -> None:
     assert "secret" not in repr(SALT) + str(SALT) + SALT.fingerprint
     assert identity.salt_from({}).is_default
     assert identity.salt_from({"OPENUS_SALT": "x"}).fingerprint != identity.salt_from({}).fingerprint
+
+
+# ---- of a whole build
+
+
+def test_keys_do_not_depend_on_a_wrapping_folder(sample: Path, corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "blues", tmp_path / "raw" / "blues" / "COVID-BLUES-main")
+    assert openus("build-shards", "--root", tmp_path / "raw", "--out", tmp_path / "o").exit_code == 0
+    keys = {row["key"] for row in rows_of(tmp_path / "o")}
+    assert keys == {row["key"] for row in rows_of(corpus) if row["source"] == "blues"}
+
+
+def test_patients_hash_under_the_callers_key(sample: Path, corpus: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENUS_SALT", "a hospital's secret")
+    ward = sample / "_local" / "ward"
+    ran = openus("build-shards", "--local", f"ward={ward}", "--out", tmp_path / "o")
+    assert ran.exit_code == 0 and "OPENUS_SALT" not in ran.stderr
+    mine = {row["patient_id"] for row in rows_of(tmp_path / "o") if row["patient_id"]}
+    theirs = {row["patient_id"] for row in rows_of(corpus) if row["source"] == "local-ward" and row["patient_id"]}
+    assert mine and theirs and not mine & theirs
+    build = json.loads((tmp_path / "o" / "build.json").read_text())
+    assert build["salt"] == identity.salt_from({"OPENUS_SALT": "a hospital's secret"}).fingerprint
+    assert "secret" not in (tmp_path / "o" / "build.json").read_text()
+
+
+def test_another_key_hashes_own_archives_anew_and_costs_published_sources_nothing(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = sample / "_local" / "dicom"
+    words = ["build-shards", "busi", "--root", sample, "--local", f"dicom={archive}", "--out", tmp_path / "o", "--json"]
+    found = []
+    for key in ("one", "another"):
+        monkeypatch.setenv("OPENUS_SALT", key)
+        ran = openus(*words)
+        assert ran.exit_code == 0, ran.stderr
+        found.append({row["patient_id"] for row in rows_of(tmp_path / "o") if row["patient_id"]})
+    assert found[0] and not found[0] & found[1]
+    assert ran.json["stages"]["curate"]["reused_files"] == ran.json["sources"]["busi"]["files"]["taken"] == 12
+
+
+def test_a_pattern_goes_before_the_header_in_telling_the_patient(sample: Path, tmp_path: Path) -> None:
+    archive = sample / "_local" / "dicom"
+    (tmp_path / "p.yaml").write_text("local: {dicom: {pattern: '(?P<patient>P1)/'}}")
+    patients = []
+    for words in ([], ["--params", tmp_path / "p.yaml"]):
+        assert openus("build-shards", "--local", f"dicom={archive}", "--out", tmp_path / "o", *words).exit_code == 0
+        patients.append({row["raw_path"]: row["patient_id"] for row in rows_of(tmp_path / "o")})
+    told = identity.ids("local-dicom", Item(id="x", path="x", patient="P1"), identity.DEFAULT).patient
+    below = {path for path in patients[0] if path.startswith("P1/")}
+    assert below and all(patients[0][path] not in (None, told) for path in below)
+    assert patients[1] == {path: told if path in below else patient for path, patient in patients[0].items()}
