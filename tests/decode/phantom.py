@@ -15,6 +15,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from openus.data import Pixels
+from openus.decode import frames as decoded
+from openus.params import DecodeParams
+
 ROWS, COLUMNS = 48, 64
 US_IMAGE, US_CLIP = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
 
@@ -35,6 +39,12 @@ def coloured(gray: np.ndarray) -> np.ndarray:
     rgb[:8, :16] = (230, 30, 30)
     rgb[-8:, -16:] = (30, 30, 230)
     return rgb
+
+
+def ybr(rgb: np.ndarray) -> np.ndarray:
+    """PS3.3 C.7.6.3.1.2, YBR_FULL."""
+    matrix = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+    return np.clip(np.rint(rgb @ matrix.T + [0, 128, 128]), 0, 255).astype(np.uint8)
 
 
 def clip(count: int = 12) -> list[np.ndarray]:
@@ -184,6 +194,7 @@ def write_image(path: Path, pictures: Sequence[np.ndarray]) -> Path:
     return path
 
 
+JPEG, LOSSLESS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70"
 RLE, JPEG_LS, J2K = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 
 STILLS: dict[str, Callable[..., Path]] = {
@@ -210,3 +221,9 @@ CLIPS: dict[str, Callable[..., Path]] = {
 def read_dataset(path: Path) -> FileDataset:
     """The object again, for tests that change one element."""
     return pydicom.dcmread(path)
+
+
+def one(path: Path) -> Pixels:
+    """The one frame of a file, decoded."""
+    (frame,) = decoded(path, DecodeParams())
+    return frame.pixels
