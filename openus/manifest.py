@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,22 @@ def table(
     return pa.table({name: [row.get(name) for row in rows] for name, _, _ in columns}, schema=target)
 
 
+def with_columns(
+    value: pa.Table,
+    changed: Mapping[str, Sequence[Any]],
+    columns: Iterable[tuple[str, str, str]] = COLUMNS,
+    metadata: Mapping[str, str] | None = None,
+) -> pa.Table:
+    """`value` with some columns new or `changed`, as a table of the schema: others that it lacks are null, those that
+    the schema does not have are left out."""
+    import pyarrow as pa
+
+    target = schema(columns, metadata)
+    have = {name: value[name] for name in value.column_names} | dict(changed)
+    none = pa.nulls(len(value))
+    return pa.table({name: have.get(name, none) for name in target.names}, schema=target)
+
+
 def manifest_metadata(salt_fingerprint: str) -> dict[str, str]:
     """File-level metadata: schema and openus version, and which HMAC key hashed the patients."""
     return {"openus": __version__, "openus.schema": SCHEMA_VERSION, "openus.salt": salt_fingerprint}
@@ -138,7 +154,8 @@ def write(value: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     with atomic(path) as file:
-        pq.write_table(value, file, compression="zstd", row_group_size=64_000, store_schema=True)
+        # Pages begin anew with each chunk.
+        pq.write_table(value.combine_chunks(), file, compression="zstd", row_group_size=64_000, store_schema=True)
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -18,7 +18,7 @@ from built import content, rows_of
 from conftest import openus, sample_words
 
 from openus.build import identity
-from openus.build.decide import DECIDED
+from openus.build.load import DECIDED
 from openus.build.staging import ITEMS, STAGED
 from openus.data import Item, Reading
 from openus.storage import walk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from built import by_path, rows_of
 from conftest import openus
 
 from openus.build.decide import _follow_clips
+from openus.build.load import Row
 from openus.sample import PLANTED
+
+
+def made(key: str, **given: Any) -> Row:
+    """A row of which nothing is known but what is given."""
+    usual = {"source": "busi", "role": "pretrain", "selection": "keep", "file": "file", "position": 0, "repeats": None}
+    sizes = {"pixel_sha256": "", "orig_width": 8, "orig_height": 8}
+    unknown = dict.fromkeys(field.name for field in fields(Row) if field.default is MISSING)
+    return Row(**unknown | usual | sizes | given | {"key": key})
 
 
 def test_a_clip_that_runs_in_a_loop_is_kept_once(tmp_path: Path) -> None:
@@ -29,6 +39,28 @@ def test_a_clip_that_runs_in_a_loop_is_kept_once(tmp_path: Path) -> None:
     kept = [row["pixel_sha256"] for row in rows if row["status"] == "kept"]
     assert len(rows) == 8 and len(set(kept)) == len(kept) == 4
     assert Counter(row["drop_reason"] for row in rows) == {None: 4, "redundant-frame": 4}
+
+
+def test_a_clip_under_one_name_in_two_archives_is_followed_in_each(tmp_path: Path) -> None:
+    from PIL import Image
+
+    noise = np.random.default_rng(0)
+    shown = [Image.fromarray(noise.integers(0, 255, (96, 96), np.uint8).repeat(2, 0).repeat(2, 1)) for _ in range(3)]
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shown[0].save(tmp_path / name / "clip.gif", save_all=True, append_images=[*shown[1:], *shown], duration=50)
+    words = [word for name in "ab" for word in ("--local", f"{name}={tmp_path / name}")]
+    assert openus("build-shards", *words, "--out", tmp_path / "o").exit_code == 0
+    rows = rows_of(tmp_path / "o")
+    kept = {row["key"] for row in rows if row["status"] == "kept"}
+    assert {row["source"] for row in rows if row["key"] in kept} == {"local-a"}
+    dropped = Counter((row["source"], row["drop_reason"]) for row in rows if row["key"] not in kept)
+    assert dropped == {
+        ("local-a", "redundant-frame"): 3,
+        ("local-b", "redundant-frame"): 3,
+        ("local-b", "exact-duplicate"): 3,
+    }
+    assert all(row["duplicate_of"] in kept for row in rows if row["key"] not in kept)
 
 
 def test_held_out_overrides_roles(sample: Path, tmp_path: Path) -> None:
@@ -117,11 +149,9 @@ def test_archives_curated_under_two_keys_are_not_decided_together(sample: Path, 
 def test_what_a_redundant_frame_repeats_is_followed_as_the_frames_were_read() -> None:
     """Keys are in the order of the frames in the file; a Reading may take them in another."""
 
-    def frame(number: int, position: int, repeats: int | None, reason: str | None) -> dict[str, Any]:
-        told = None if repeats is None else ("unit", repeats)
-        row = {"key": f"k{number}", "_unit": ("unit", position), "repeats": told, "duplicate_of": None}
-        return row | {"drop_reason": reason}
+    def frame(number: int, position: int, repeats: int | None, reason: str | None) -> Row:
+        return made(f"k{number}", position=position, repeats=repeats, drop_reason=reason)
 
     rows = [frame(0, 2, 1, "redundant-frame"), frame(1, 1, 0, "redundant-frame"), frame(2, 0, None, None)]
     _follow_clips(rows)
-    assert [row["duplicate_of"] for row in rows] == ["k2", "k2", None]
+    assert [row.duplicate_of for row in rows] == ["k2", "k2", None]

@@ -6,10 +6,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openus import manifest
 from openus.build.decide import Decisions
@@ -18,10 +18,15 @@ from openus.errors import CorpusError, UsageError
 from openus.params import ShardParams
 from openus.shards.write import Address, Sample, write_shards
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ROLES = ("held-out", "pretrain")
 ASIDE = ".openus.part"
 """Folder in OUT where a corpus is written before it takes its place."""
 
+BATCH = 1024
+"""Rows looked at at once."""
 OPEN_FILES = 64
 """Segments open at once; a large staging has more than a process may open."""
 
@@ -52,7 +57,7 @@ def pack(
 
     Raises CorpusError when staging lacks bytes that a decision points to.
     """
-    rows = decisions.table.to_pylist()
+    table = decisions.table.combine_chunks()
     aside = out / ASIDE
     if aside.exists() and not _is_corpus(out):  # killed among the renames below: ASIDE alone says whose the shards are
         shutil.rmtree(out / "shards", ignore_errors=True)
@@ -62,24 +67,21 @@ def pack(
     addresses: dict[str, Address] = {}
     try:
         for role in ROLES:
-            kept = [row for row in rows if row["status"] == "kept" and row["role"] == role]
-            kept.sort(key=lambda row: shuffled(seed, row["key"]))
+            kept = _kept(table, role, seed)
             before = len(addresses)
             for address in write_shards(
-                _samples(kept, staging), folder, role, max_samples=shards.max_samples, max_bytes=shards.max_bytes
+                _samples(_rows(table, kept), staging),
+                folder,
+                role,
+                max_samples=shards.max_samples,
+                max_bytes=shards.max_bytes,
             ):
                 addresses[address.key] = address
                 progress(f"packing {role}", len(addresses) - before, len(kept))
         written = sorted(folder.glob("*.tar"))
         shard_bytes = sum(path.stat().st_size for path in written)
-        for row in rows:
-            if found := addresses.get(row["key"]):
-                row |= {"shard": found.shard, "offset": found.offset, "size": found.size}
-            for name in ("staged_tar", "staged_offset", "staged_size", "extension"):
-                del row[name]
-        table = manifest.table(rows, manifest.COLUMNS, _text(decisions.table.schema.metadata))
         manifest.write(decisions.rejected, aside / "rejected.parquet")
-        manifest.write(table, aside / "manifest.parquet")
+        manifest.write(_addressed(table, addresses), aside / "manifest.parquet")
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -91,6 +93,27 @@ def pack(
         (aside / name).rename(out / name)
     aside.rmdir()
     return Packed(len(written), len(addresses), sum(a.size for a in addresses.values()), shard_bytes)
+
+
+def _kept(table: pa.Table, role: str, seed: int) -> list[int]:
+    """Row numbers of what is kept for a role, in the order of its shards."""
+    columns = (table[name].to_pylist() for name in ("status", "role", "key"))
+    kept = [(shuffled(seed, key), n) for n, (status, of, key) in enumerate(zip(*columns, strict=True))
+            if status == "kept" and of == role]  # fmt: skip
+    return [n for _, n in sorted(kept)]
+
+
+def _rows(table: pa.Table, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    """Rows in the given order, a few at a time out of their columns."""
+    for start in range(0, len(numbers), BATCH):
+        yield from table.take(numbers[start : start + BATCH]).to_pylist()
+
+
+def _addressed(table: pa.Table, addresses: Mapping[str, Address]) -> pa.Table:
+    """The manifest: decisions with the address of what was kept."""
+    found = [addresses.get(key) for key in table["key"].to_pylist()]
+    where = {name: [one and getattr(one, name) for one in found] for name in ("shard", "offset", "size")}
+    return manifest.with_columns(table, where, metadata=_text(table.schema.metadata))
 
 
 def shuffled(seed: int, key: str) -> bytes:
@@ -126,7 +149,7 @@ def _is_corpus(out: Path) -> bool:
         return False
 
 
-def _samples(rows: list[dict[str, Any]], staging: Path) -> Iterator[Sample]:
+def _samples(rows: Iterable[dict[str, Any]], staging: Path) -> Iterator[Sample]:
     """The samples in the order of `rows`, with their bytes out of staging."""
     open_files: dict[str, Any] = {}
     try:

@@ -15,7 +15,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -125,22 +125,18 @@ class Segments:
             found.update(part.filter(pc.is_valid(part["position"]))["unit"].unique().to_pylist())
         return found
 
-    def table(self, wanted: set[str]) -> pa.Table:
-        """Rows of the `wanted` units, one copy of each, in the order of (unit, position)."""
+    def parts(self, wanted: Set[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Rows of the `wanted` units, one copy of each, segment by segment; always in the same order."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         taken: set[str] = set()
-        parts = []
         for path in self._committed():
-            part = manifest.read(path)
+            part = manifest.read(path, columns and ["unit", *columns])
             fresh = (set(part["unit"].unique().to_pylist()) & wanted) - taken
             if fresh:
-                parts.append(part.filter(pc.is_in(part["unit"], pa.array(sorted(fresh)))))
+                yield part.filter(pc.is_in(part["unit"], pa.array(sorted(fresh))))
                 taken |= fresh
-        if not parts:
-            return manifest.table([], STAGED)
-        return pa.concat_tables(parts).sort_by([("unit", "ascending"), ("position", "ascending")])
 
     def clean(self) -> None:
         """Remove what a killed build left (hidden parts, tars whose Parquet never came) and segments that are damaged.
