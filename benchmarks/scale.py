@@ -37,7 +37,11 @@ SOURCES = ("busi", "hc18", "ddti", "stu-hospital", "blues")
 STAGED_NAMES, ITEM_NAMES = ({name for name, _, _ in columns} for columns in (STAGED, ITEMS))
 NOBODY = dict.fromkeys(("patient_id", "study_id", "video_id", "header_patient", "header_study", "carries"))
 CLIP = 50
-ASIDE = 2048
+NOISE = 2048
+"""Bytes of a picture."""
+AT_ONCE = 2048
+SEGMENT = 8 << 20
+"""Bytes of a segment's pictures: about as many frames as there are in 64 MiB of real ones."""
 
 
 def real_rows(staging: Path) -> list[dict[str, Any]]:
@@ -55,8 +59,8 @@ def real_rows(staging: Path) -> list[dict[str, Any]]:
 def thumbnails(real: NDArray[np.uint8], count: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
     """Each two real ones warped and laid on each other; one in a hundred a warped copy of an earlier one."""
     earlier = np.zeros((0, 64, 64), np.uint8)
-    for start in range(0, count, ASIDE):
-        size = min(ASIDE, count - start)
+    for start in range(0, count, AT_ONCE):
+        size = min(AT_ONCE, count - start)
         warped = warp(real[rng.integers(0, len(real), 2 * size)], 0.15, rng)
         some = np.maximum(warped[:size], warped[size:])
         if len(earlier):
@@ -77,7 +81,7 @@ def make(staging: Path, real: list[dict[str, Any]], frames: int) -> None:
     rng = np.random.default_rng(0)
     thumbs = thumbnails(np.stack([np.frombuffer(row["thumb"], np.uint8).reshape(64, 64) for row in real]), frames, rng)
     for slug in (HELD_OUT, *SOURCES):
-        segments, items = Segments(staging / slug), []
+        segments, items = Segments(staging / slug, max_bytes=SEGMENT), []
         segments.clean()
         count = frames // 50 if slug == HELD_OUT else (frames - frames // 50) // len(SOURCES)
         while count > 0:
@@ -91,7 +95,7 @@ def make(staging: Path, real: list[dict[str, Any]], frames: int) -> None:
                 | {"pixel_sha256": rng.bytes(32).hex(), "thumb": next(thumbs).tobytes(), "extension": "jpg"}
                 for number in range(size)
             ]
-            segments.append(unit, rows, [rng.bytes(ASIDE) for _ in rows])
+            segments.append(unit, rows, [rng.bytes(NOISE) for _ in rows])
             item = {name: value for name, value in (like["item"] | NOBODY).items() if name in ITEM_NAMES}
             items.append(item | {"id": path, "path": path, "unit": unit, "content_sha256": "0" * 64})
             count -= size

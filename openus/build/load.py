@@ -1,12 +1,12 @@
 """From staged tables to what `decide` works on: what its rules look at, row by row, and all else as a table.
 
-A corpus may have millions of frames. A row here takes half a kilobyte, the table about as much, a thumbnail four.
+A corpus may have a million frames, so that what is held of each counts: its thumbnail, 4 KB, is most of it.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from openus import manifest
 from openus.build.curate import role_of
 from openus.build.identity import key, namespaced
-from openus.build.staging import ITEMS, Segments
+from openus.build.staging import ITEMS, STAGED, Segments
 from openus.data import Role
 from openus.dedup.fingerprint import THUMB_SIDE
 from openus.params import Params
@@ -39,6 +39,10 @@ VERDICT = ("status", "drop_reason", "duplicate_of", "leak_reason", "cluster")
 """Columns that `decide` fills."""
 _LATER = {*VERDICT, "shard", "offset", "size"}
 _FACTS = tuple(column for column in DECIDED if column[0] not in _LATER)
+_BUT_THUMBS = [name for name, _, _ in STAGED if name not in ("unit", "thumb")]
+
+BATCH = 1024
+"""Staged rows that are Python objects at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,25 +95,26 @@ def load(chosen: Sequence[Source], staging: Path, parameters: Params) -> Staged:
     rows: list[Row] = []
     facts: list[pa.Table] = [manifest.table([], _FACTS)]
     rejected: list[dict[str, Any]] = []
-    items = {source.card.slug: _items(source.card.slug, staging, rejected) for source in chosen}
+    units: list[tuple[str, frozenset[str]]] = []
     for source in chosen:
         role = role_of(source, parameters)
-        units = items[source.card.slug]
-        for part in Segments(staging / source.card.slug).parts(units.keys()):
-            some = []
-            for frame in part.drop_columns(["thumb"]).to_pylist():
-                item = units[frame["unit"]]
+        items = _items(source.card.slug, staging, rejected)
+        units.append((source.card.slug, frozenset(items)))
+        for some in _batches(Segments(staging / source.card.slug), items.keys(), _BUT_THUMBS):
+            found = []
+            for frame in some.to_pylist():
+                item = items[frame["unit"]]
                 if frame["error"] is not None:
                     rejected.append(_rejection(source.card.slug, item["path"], frame))
                     continue
-                some.append(_facts(source, role, item, frame))
-                rows.append(_row(some[-1], item, frame))
-            facts.append(manifest.table(some, _FACTS))
+                found.append(_facts(source, role, item, frame))
+                rows.append(_row(found[-1], item, frame))
+            facts.append(manifest.table(found, _FACTS))
     order = np.array(sorted(range(len(rows)), key=lambda number: rows[number].key), np.int64)
     return Staged(
         [rows[number] for number in order],
         pa.concat_tables(facts).combine_chunks().take(order),
-        _thumbnails(items, staging, order),
+        _thumbnails(units, staging, order),
         rejected,
     )
 
@@ -127,26 +132,29 @@ def _rejection(slug: str, path: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return {"source": slug, "path": path, "frame_index": row.get("frame_index")} | {name: row[name] for name in names}
 
 
-def _thumbnails(items: Mapping[str, Mapping[str, Any]], staging: Path, order: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _batches(segments: Segments, units: Set[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Staged rows of the units, a few at a time, always in the same order."""
+    for part in segments.parts(units, columns):
+        yield from part.to_batches(max_chunksize=BATCH)
+
+
+def _thumbnails(
+    units: Sequence[tuple[str, frozenset[str]]], staging: Path, order: NDArray[np.int64]
+) -> NDArray[np.uint8]:
     """The thumbnails of all frames, in the `order` of those that were read: read anew, so that none is held twice."""
+    import pyarrow.compute as pc
+
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     thumbs = np.empty((len(order), THUMB_SIDE, THUMB_SIDE), np.uint8)
     start = 0
-    for slug, units in items.items():
-        for some in _encoded_thumbs(staging / slug, units):
-            thumbs[place[start : start + len(some)]] = np.frombuffer(b"".join(some), np.uint8).reshape(
-                -1, *thumbs.shape[1:]
-            )
-            start += len(some)
+    for slug, of_source in units:
+        for some in _batches(Segments(staging / slug), of_source, ["thumb", "error"]):
+            encoded = some.filter(pc.is_null(some["error"]))["thumb"].to_pylist()
+            pixels = np.frombuffer(b"".join(encoded), np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE)
+            thumbs[place[start : start + len(pixels)]] = pixels
+            start += len(pixels)
     return thumbs
-
-
-def _encoded_thumbs(folder: Path, units: Mapping[str, Any]) -> Iterator[list[bytes]]:
-    import pyarrow.compute as pc
-
-    for part in Segments(folder).parts(units.keys(), ["thumb", "error"]):
-        yield part.filter(pc.is_null(part["error"]))["thumb"].to_pylist()
 
 
 _COPIED = (
