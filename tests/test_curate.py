@@ -13,15 +13,31 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 from built import content, rows_of
 from conftest import openus, sample_words
 
+from openus import manifest
 from openus.build import identity
 from openus.build.load import DECIDED
 from openus.build.staging import ITEMS, STAGED
 from openus.data import Item, Reading
 from openus.storage import walk
+
+
+def test_segments_of_another_version_are_nobodys(sample: Path, tmp_path: Path) -> None:
+    """Staging is never pruned, and its columns may change with STAGING_VERSION."""
+    words = ["build-shards", "busi", "--root", sample, "--out", tmp_path / "o"]
+    assert openus(*words).exit_code == 0
+    before = content(tmp_path / "o")
+    segment = next((tmp_path / "o.staging" / "busi").glob("segment-*.parquet"))
+    rows = manifest.read(segment).drop_columns(["carries", "phash"])
+    stale = [unit[:16] + "0" * 16 for unit in rows["unit"].to_pylist()]
+    manifest.write(rows.set_column(0, "unit", pa.array(stale)), segment.with_name("segment-0000000000000000.parquet"))
+    shutil.copy(segment.with_suffix(".tar"), segment.with_name("segment-0000000000000000.tar"))
+    assert openus(*words).exit_code == 0
+    assert content(tmp_path / "o") == before
 
 
 def test_a_second_run_decodes_nothing_and_changes_nothing(sample: Path, corpus: Path) -> None:

@@ -132,9 +132,10 @@ class Segments:
 
         taken: set[str] = set()
         for path in self._committed():
-            part = manifest.read(path, columns and ["unit", *columns])
-            fresh = (set(part["unit"].unique().to_pylist()) & wanted) - taken
+            # Only what is wanted is read: a segment of another STAGING_VERSION may have other columns.
+            fresh = (set(manifest.read(path, ["unit"])["unit"].unique().to_pylist()) & wanted) - taken
             if fresh:
+                part = manifest.read(path, columns and ["unit", *columns])
                 yield part.filter(pc.is_in(part["unit"], pa.array(sorted(fresh))))
                 taken |= fresh
 
