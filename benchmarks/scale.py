@@ -3,7 +3,7 @@
     python benchmarks/scale.py --staging corpus.staging --frames 100000 [--exact-only]
 
 Each frame has the columns of a real one, pixels of its own (a thumbnail of two real ones, warped and mixed) and one
-in a hundred is a warped copy of another source's. Half of them are stills, half stand in clips of 50; a fiftieth is
+in a hundred is a warped copy of one before it. Half of them are stills, half stand in clips of 50; a fiftieth is
 held out. The pictures' bytes are 2 kB of noise, for pack only copies them. The work is done in a new process, whose
 peak memory is shown after each pass.
 """

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openus import __version__
 from openus.errors import CorpusError
@@ -142,6 +145,22 @@ def with_columns(
     have = {name: value[name] for name in value.column_names} | dict(changed)
     none = pa.nulls(len(value))
     return pa.table({name: have.get(name, none) for name in target.names}, schema=target)
+
+
+def gather(value: pa.Table, rows: Sequence[int] | NDArray[np.int64], at_once: int = 1024) -> Iterator[pa.Table]:
+    """The given rows of a table in the given order, `at_once` at a time.
+
+    pyarrow's own `take` lays each column end to end, and fails where its texts are more than 2 GiB.
+    """
+    import pyarrow as pa
+
+    batches = value.combine_chunks().to_batches()  # one, but for such a column
+    ends = np.cumsum([len(batch) for batch in batches])
+    for start in range(0, len(rows), at_once):
+        some = np.asarray(rows[start : start + at_once], np.int64)
+        within = np.searchsorted(ends, some, side="right")
+        parts = [batches[k].take(pa.array(some[within == k] - (ends[k] - len(batches[k])))) for k in np.unique(within)]
+        yield pa.Table.from_batches(parts).take(np.argsort(np.argsort(within, kind="stable")))
 
 
 def manifest_metadata(salt_fingerprint: str) -> dict[str, str]:

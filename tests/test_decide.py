@@ -13,8 +13,10 @@ import pytest
 from built import by_path, rows_of
 from conftest import openus
 
-from openus.build.decide import _follow_clips
+from openus.build.decide import _follow_clips, _found
 from openus.build.load import Row
+from openus.data import silent
+from openus.params import Params
 from openus.sample import PLANTED
 
 
@@ -144,6 +146,14 @@ def test_archives_curated_under_two_keys_are_not_decided_together(sample: Path, 
             curate(source, folder, tmp_path, Params(), salt=Salt(key, is_default=False), run=run)
     with pytest.raises(CorpusError, match="different OPENUS_SALT keys"):
         decide(chosen, tmp_path, Params())
+
+
+@pytest.mark.parametrize("quality", ["blank", None])
+def test_blank_frames_link_nobody_whatever_they_show(quality: str | None) -> None:
+    thumb = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), (0, 0), 1.2)
+    rows = [made(name, file=name, pixel_sha256="equal", quality=quality) for name in "ab"]
+    found = list(_found(rows, np.stack([thumb, thumb]), Params(), silent))
+    assert len(found) == (0 if quality else 1)
 
 
 def test_what_a_redundant_frame_repeats_is_followed_as_the_frames_were_read() -> None:

@@ -1,4 +1,4 @@
-"""From staged tables to what `decide` works on: what its rules look at, row by row, and all else as a table.
+"""From staged tables to what `decide` works on: rows of what its rules look at, and the manifest's columns so far.
 
 A corpus may have a million frames, so that what is held of each counts: its thumbnail, 4 KB, is most of it.
 """
@@ -79,12 +79,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The frames and rejections of the chosen sources. `rows` are sorted by key; row n of `facts` and `thumbs` is
-    theirs: the manifest's columns that nothing decides on, and uint8 (n, 64, 64)."""
+    """The frames and rejections of the chosen sources."""
 
     rows: list[Row]
+    """Sorted by key; so are the next two."""
     facts: pa.Table
+    """The manifest's columns that are known before anything is decided."""
     thumbs: NDArray[np.uint8]
+    """uint8 (n, 64, 64). The search blacks them out where they are not to be found: of no use after it."""
     rejected: list[dict[str, Any]]
 
 
@@ -95,28 +97,43 @@ def load(chosen: Sequence[Source], staging: Path, parameters: Params) -> Staged:
     rows: list[Row] = []
     facts: list[pa.Table] = [manifest.table([], _FACTS)]
     rejected: list[dict[str, Any]] = []
-    units: list[tuple[str, frozenset[str]]] = []
-    for source in chosen:
-        role = role_of(source, parameters)
-        items = _items(source.card.slug, staging, rejected)
-        units.append((source.card.slug, frozenset(items)))
-        for some in _batches(Segments(staging / source.card.slug), items.keys(), _BUT_THUMBS):
-            found = []
-            for frame in some.to_pylist():
-                item = items[frame["unit"]]
-                if frame["error"] is not None:
-                    rejected.append(_rejection(source.card.slug, item["path"], frame))
-                    continue
-                found.append(_facts(source, role, item, frame))
-                rows.append(_row(found[-1], item, frame))
-            facts.append(manifest.table(found, _FACTS))
+    units = [
+        (source.card.slug, _read(source, staging, role_of(source, parameters), rows, facts, rejected))
+        for source in chosen
+    ]
     order = np.array(sorted(range(len(rows)), key=lambda number: rows[number].key), np.int64)
+    unsorted = pa.concat_tables(facts)
+    facts.clear()
     return Staged(
         [rows[number] for number in order],
-        pa.concat_tables(facts).combine_chunks().take(order),
+        pa.concat_tables([unsorted.slice(0, 0), *manifest.gather(unsorted, order)]),
         _thumbnails(units, staging, order),
         rejected,
     )
+
+
+def _read(
+    source: Source,
+    staging: Path,
+    role: Role,
+    rows: list[Row],
+    facts: list[pa.Table],
+    rejected: list[dict[str, Any]],
+) -> frozenset[str]:
+    """Append the frames and rejections of one source; returns its units."""
+    slug = source.card.slug
+    items = _items(slug, staging, rejected)
+    for some in _batches(Segments(staging / slug), items.keys(), _BUT_THUMBS):
+        found = []
+        for frame in some.to_pylist():
+            item = items[frame["unit"]]
+            if frame["error"] is not None:
+                rejected.append(_rejection(slug, item["path"], frame))
+                continue
+            found.append(_facts(source, role, item, frame))
+            rows.append(_row(found[-1], item, frame))
+        facts.append(manifest.table(found, _FACTS))
+    return frozenset(items)
 
 
 def _items(slug: str, staging: Path, rejected: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -154,6 +171,7 @@ def _thumbnails(
             pixels = np.frombuffer(b"".join(encoded), np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE)
             thumbs[place[start : start + len(pixels)]] = pixels
             start += len(pixels)
+    assert start == len(order), "staging changed while it was read; a build holds its lock"
     return thumbs
 
 

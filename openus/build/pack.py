@@ -25,8 +25,6 @@ ROLES = ("held-out", "pretrain")
 ASIDE = ".openus.part"
 """Folder in OUT where a corpus is written before it takes its place."""
 
-BATCH = 1024
-"""Rows looked at at once."""
 OPEN_FILES = 64
 """Segments open at once; a large staging has more than a process may open."""
 
@@ -70,7 +68,7 @@ def pack(
             kept = _kept(table, role, seed)
             before = len(addresses)
             for address in write_shards(
-                _samples(_rows(table, kept), staging),
+                _samples((row for some in manifest.gather(table, kept) for row in some.to_pylist()), staging),
                 folder,
                 role,
                 max_samples=shards.max_samples,
@@ -101,12 +99,6 @@ def _kept(table: pa.Table, role: str, seed: int) -> list[int]:
     kept = [(shuffled(seed, key), n) for n, (status, of, key) in enumerate(zip(*columns, strict=True))
             if status == "kept" and of == role]  # fmt: skip
     return [n for _, n in sorted(kept)]
-
-
-def _rows(table: pa.Table, numbers: list[int]) -> Iterator[dict[str, Any]]:
-    """Rows in the given order, a few at a time out of their columns."""
-    for start in range(0, len(numbers), BATCH):
-        yield from table.take(numbers[start : start + BATCH]).to_pylist()
 
 
 def _addressed(table: pa.Table, addresses: Mapping[str, Address]) -> pa.Table:
